@@ -1,0 +1,123 @@
+"""The raw tables: five tables, two years, exactly as published, checked on every read.
+
+Nothing is mended here. `mlsys_lib/tables/README.md` tells where the files come from, under which
+licence, and what is known to be wrong with them. `python -m mlsys_lib.data` checks all ten.
+"""
+
+import hashlib
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+__all__ = ["TABLES", "YEARS", "DataError", "load", "path"]
+
+TABLES = ("flights", "weather", "planes", "airports", "airlines")
+YEARS = (2013, 2023)
+_FOLDER = Path(__file__).parent / "tables"
+
+
+class DataError(Exception):
+    """A table that does not exist, or whose file is missing, truncated or altered."""
+
+
+def path(name: str, year: int) -> Path:
+    """Where the Parquet file of a table lies, for tools that read files themselves.
+
+    Parameters
+    ----------
+    name : str
+        One of `TABLES`.
+    year : int
+        One of `YEARS`.
+
+    Returns
+    -------
+    pathlib.Path
+        The file; it is not opened and not checked.
+
+    Raises
+    ------
+    DataError
+        If there is no such table or year.
+
+    Examples
+    --------
+    >>> path("flights", 2013).name
+    'flights_2013.parquet'
+    """
+    if name not in TABLES:
+        raise DataError(f"no table {name!r}; choose one of {', '.join(TABLES)}")
+    if year not in YEARS:
+        raise DataError(f"no year {year!r}; the data holds {' and '.join(map(str, YEARS))}")
+    return _FOLDER / f"{name}_{year}.parquet"
+
+
+def load(name: str, year: int) -> pd.DataFrame:
+    """Read one raw table, after checking that its file is the one that was shipped.
+
+    Parameters
+    ----------
+    name : str
+        One of `TABLES`: flights, weather, planes, airports, airlines.
+    year : int
+        One of `YEARS`: 2013 or 2023.
+
+    Returns
+    -------
+    pandas.DataFrame of shape (n_rows, n_columns)
+        Whole numbers as Int32 (a missing one is ``<NA>``), measurements as float64, text as text,
+        `time_hour` as a timestamp in UTC *as stamped by the publisher*. Delays and flight times are in
+        minutes, distances in miles, temperatures in degrees Fahrenheit, wind in miles an hour,
+        precipitation in inches, pressure in millibars, visibility in miles.
+
+    Raises
+    ------
+    DataError
+        If there is no such table, or its file is missing, truncated or altered.
+
+    Examples
+    --------
+    The defects come along: a departure at midnight is written as 2400.
+
+    >>> flights = load("flights", 2013)
+    >>> flights.shape
+    (336776, 19)
+    >>> int((flights.dep_time == 2400).sum())
+    29
+    """
+    file = path(name, year)
+    _check(file)
+    table: pd.DataFrame = pq.read_table(file).to_pandas(types_mapper={pa.int32(): pd.Int32Dtype()}.get)
+    return table
+
+
+@cache
+def _manifest() -> dict[str, dict[str, Any]]:
+    manifest: dict[str, dict[str, Any]] = json.loads((_FOLDER / "manifest.json").read_text(encoding="utf-8"))
+    return manifest
+
+
+def _check(file: Path) -> None:
+    if not file.exists():
+        raise DataError(f"{file} is missing. Bring it back with: git checkout -- {file.name} (in {file.parent})")
+    if hashlib.sha256(file.read_bytes()).hexdigest() != _manifest()[file.name]["sha256"]:
+        raise DataError(
+            f"{file} is truncated or altered: its SHA-256 is not the one in manifest.json. "
+            f"Bring the shipped file back with: git checkout -- {file.name} (in {file.parent})"
+        )
+
+
+def _main() -> None:
+    for year in YEARS:
+        for name in TABLES:
+            _check(path(name, year))
+            print(f"ok  {name:8} {year}  {_manifest()[path(name, year).name]['rows']:>7,} rows")
+
+
+if __name__ == "__main__":
+    _main()

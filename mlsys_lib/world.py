@@ -1,0 +1,648 @@
+"""The clock: every table as of a moment.
+
+Each event has the time at which it happened (`event_time`) and the time at which the desk could first
+know it (`available_at`). One rule gives the second from the first::
+
+    available_at = event_time + lag          (the reporting lag, ten minutes unless you say otherwise)
+
+with these event times, all in UTC:
+
+==============  ==================================================================================
+departure       the moment it left
+arrival         the moment it landed
+cancellation    scheduled departure (assumed: the data does not say when it was announced)
+diversion       scheduled arrival, or departure if that was later (assumed, likewise)
+observation     51 minutes past the hour of its row: the hourly report is made then, not on the hour
+timetable       out `TIMETABLE_DAYS` days before the flight (assumed), without any lag
+==============  ==================================================================================
+
+A naive moment such as ``"2013-04-22 10:00"`` is UTC. That is 6 in the morning in New York.
+"""
+
+from datetime import timedelta
+from functools import cache
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from mlsys_lib import data
+
+__all__ = ["AvailabilityError", "World", "examples"]
+
+HOME = "America/New_York"
+TIMETABLE_DAYS = 30
+PUBLISHED = ["flight_id", "carrier", "flight", "origin", "dest", "distance", "sched_dep", "sched_arr"]
+MEASURED = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip", "pressure", "visib"]
+# Destinations that the airports table lacks, in both years.
+_UNLISTED = dict.fromkeys(["BQN", "PSE", "SJU", "STT"], "America/Puerto_Rico")
+
+Moment = str | pd.Timestamp
+
+
+class AvailabilityError(LookupError):
+    """Something was asked for that is not known yet at the moment of the clock."""
+
+
+class World:
+    """All that the connections desk can know at one moment, and nothing else.
+
+    Parameters
+    ----------
+    now : str or pandas.Timestamp
+        The moment. A naive one is UTC. From 2013-01-01 on; a world in 2023 remembers 2013.
+    lag : str or pandas.Timedelta, default "10min"
+        How long after an event its report arrives.
+
+    Raises
+    ------
+    ValueError
+        If `now` is no moment or lies before the data, or `lag` is no duration or negative.
+
+    Examples
+    --------
+    Ten in the morning (UTC) is six in New York: the day's first flights are just leaving.
+
+    >>> world = World(now="2013-04-22 10:00")
+    >>> len(world.schedule(hours=24))
+    985
+    >>> today = world.labels(since="2013-04-22 04:00")
+    >>> len(today)
+    28
+    >>> _ = world.advance(hours=12)
+    >>> world.labels(since="2013-04-22 04:00").status.value_counts().to_dict()
+    {'matured': 504, 'pending': 239, 'censored': 30}
+    """
+
+    def __init__(self, now: Moment, lag: str | pd.Timedelta = "10min") -> None:
+        self._now = _moment(now, "now")
+        if self._now < pd.Timestamp("2013-01-01", tz="UTC"):
+            raise ValueError(f"now={now!r} lies before the data, which begins on 2013-01-01")
+        self._lag = _duration(lag, "lag")
+
+    def __repr__(self) -> str:
+        return f"World(now='{self._now:%Y-%m-%d %H:%M}' UTC, lag='{self._lag.total_seconds() / 60:g}min')"
+
+    @property
+    def now(self) -> pd.Timestamp:
+        """The moment at which the clock stands, in UTC."""
+        return self._now
+
+    @property
+    def lag(self) -> pd.Timedelta:
+        """How long after an event its report arrives."""
+        return self._lag
+
+    def advance(self, **duration: float) -> Self:
+        """Let time pass; the same world then knows more, never less.
+
+        Parameters
+        ----------
+        **duration : float
+            As for `datetime.timedelta`: ``days=1``, ``hours=1``, ``minutes=30``.
+
+        Returns
+        -------
+        World
+            This world.
+
+        Raises
+        ------
+        ValueError
+            If the duration is negative: the clock only moves forward.
+
+        Examples
+        --------
+        >>> World("2013-04-22 10:00").advance(hours=1, minutes=30)
+        World(now='2013-04-22 11:30' UTC, lag='10min')
+        """
+        step = pd.Timedelta(timedelta(**duration))
+        if step < pd.Timedelta(0):
+            raise ValueError(
+                f"{step} is negative and the clock only moves forward; open another World for an earlier moment"
+            )
+        self._now += step
+        return self
+
+    def hindsight(self) -> "World":
+        """The same world when everything is known. The one door through which a chapter may cheat.
+
+        Returns
+        -------
+        World
+            Another world, a month after the last flight of the same year.
+
+        Examples
+        --------
+        >>> world = World("2013-04-22 10:00")
+        >>> len(world.flights()), len(world.hindsight().flights())
+        (100644, 336776)
+        """
+        return World(f"{2013 if self._now.year < 2023 else 2023}-12-31", self._lag).advance(days=31)
+
+    def schedule(self, hours: float = 24) -> pd.DataFrame:
+        """The flights about to depart: only what an airline publishes.
+
+        Parameters
+        ----------
+        hours : float, default 24
+            How far to look ahead, up to 720: the timetable is out 30 days before.
+
+        Returns
+        -------
+        pandas.DataFrame of shape (n_flights, 10)
+            The columns of `PUBLISHED` (times in UTC, distance in miles), `event_time` (scheduled
+            departure) and `available_at`. No aircraft: which one flies is known when it has left.
+
+        Raises
+        ------
+        AvailabilityError
+            If `hours` reaches beyond the published timetable.
+
+        Examples
+        --------
+        >>> World("2013-04-22 10:00").schedule(hours=1)[["flight_id", "dest", "sched_dep"]].head(2)
+                       flight_id dest                 sched_dep
+        0  2013-04-22/US2161/LGA  DCA 2013-04-22 10:00:00+00:00
+        1  2013-04-22/MQ4650/LGA  ATL 2013-04-22 10:00:00+00:00
+        """
+        if hours > 24 * TIMETABLE_DAYS:
+            raise AvailabilityError(f"the timetable is out {TIMETABLE_DAYS} days ahead; hours={hours} reaches further")
+        table = self._operations()
+        ahead = (table.sched_dep >= self._now) & (table.sched_dep < self._now + pd.Timedelta(hours=hours))
+        return _stamped(table.loc[ahead, PUBLISHED], "sched_dep", -pd.Timedelta(days=TIMETABLE_DAYS))
+
+    def flights(self, since: Moment | None = None) -> pd.DataFrame:
+        """The flights scheduled to have left by now, each as far as it is known.
+
+        Parameters
+        ----------
+        since : str or pandas.Timestamp, optional
+            Only flights scheduled to depart at or after this moment.
+
+        Returns
+        -------
+        pandas.DataFrame of shape (n_flights, 17)
+            The columns of `PUBLISHED`; `status` (scheduled, airborne, landed, cancelled, diverted);
+            `dep`, `dep_delay` and `tailnum` where the departure is known; `arr`, `arr_delay` and
+            `air_time` where the arrival is known (delays in minutes; missing until then);
+            `event_time` (scheduled departure) and `available_at` (when the row became what it is).
+
+        Examples
+        --------
+        >>> World("2013-04-22 16:00").flights(since="2013-04-22 04:00").status.value_counts().to_dict()
+        {'landed': 193, 'airborne': 173, 'scheduled': 31, 'cancelled': 2}
+        """
+        table = self._past(since)
+        left, over = table.dep + self._lag <= self._now, table.outcome_at + self._lag <= self._now
+        shown = table[PUBLISHED].copy()
+        shown["status"] = np.where(over, table.outcome, np.where(left, "airborne", "scheduled"))
+        for column, known in _OUTCOMES.items():
+            shown[column] = table[column].where(left if known == "dep" else over)
+        shown["event_time"] = table.sched_dep
+        timetable = table.sched_dep - pd.Timedelta(days=TIMETABLE_DAYS)
+        shown["available_at"] = (table.outcome_at + self._lag).where(
+            over, (table.dep + self._lag).where(left, timetable)
+        )
+        return shown.reset_index(drop=True)
+
+    def departures(self, since: Moment | None = None) -> pd.DataFrame:
+        """The departures reported by now, in the order in which they happened.
+
+        Parameters
+        ----------
+        since : str or pandas.Timestamp, optional
+            Only departures at or after this moment.
+
+        Returns
+        -------
+        pandas.DataFrame of shape (n_departures, 12)
+            The columns of `PUBLISHED`, `tailnum`, `dep_delay` in minutes, `event_time`, `available_at`.
+
+        Examples
+        --------
+        >>> World("2013-04-22 10:15").departures(since="2013-04-22")[["flight_id", "dep_delay", "event_time"]].tail(1)
+                        flight_id  dep_delay                event_time
+        140  2013-04-22/AA301/LGA       -7.0 2013-04-22 10:03:00+00:00
+        """
+        return self._reported("dep", [*PUBLISHED, "tailnum", "dep_delay"], since)
+
+    def arrivals(self, since: Moment | None = None) -> pd.DataFrame:
+        """The arrivals reported by now, in the order in which they happened.
+
+        Parameters
+        ----------
+        since : str or pandas.Timestamp, optional
+            Only arrivals at or after this moment.
+
+        Returns
+        -------
+        pandas.DataFrame of shape (n_arrivals, 14)
+            The columns of `PUBLISHED`, `tailnum`, `dep_delay`, `arr_delay` and `air_time` in minutes,
+            `event_time`, `available_at`.
+
+        Examples
+        --------
+        >>> len(World("2013-04-22 16:00").arrivals(since="2013-04-22 10:00"))
+        193
+        """
+        return self._reported("arr", [*PUBLISHED, "tailnum", "dep_delay", "arr_delay", "air_time"], since)
+
+    def weather(self, since: Moment | None = None) -> pd.DataFrame:
+        """The weather observations reported by now.
+
+        In 2023 `wind_gust`, `precip` and `pressure` do not mean what they meant in 2013 (chapter 02);
+        they are given as published. Only their time is put right.
+
+        Parameters
+        ----------
+        since : str or pandas.Timestamp, optional
+            Only observations made at or after this moment.
+
+        Returns
+        -------
+        pandas.DataFrame of shape (n_observations, 12)
+            `origin`, the columns of `MEASURED` (degrees Fahrenheit, miles an hour, inches, millibars,
+            miles), `event_time`, `available_at`.
+
+        Examples
+        --------
+        >>> World("2013-04-22 10:00").weather().groupby("origin").event_time.max().dt.strftime("%H:%M").to_dict()
+        {'EWR': '08:51', 'JFK': '08:51', 'LGA': '08:51'}
+        """
+        table = _weather(self._now.year >= 2023)
+        known = table.event_time + self._lag <= self._now
+        if since is not None:
+            known &= table.event_time >= _moment(since, "since")
+        return _stamped(table[known], "event_time", self._lag)
+
+    def labels(self, since: Moment | None = None, late: int = 15) -> pd.DataFrame:
+        """The label of each flight scheduled to have left by now: matured, pending or censored.
+
+        Parameters
+        ----------
+        since : str or pandas.Timestamp, optional
+            Only flights scheduled to depart at or after this moment.
+        late : int, default 15
+            From how many minutes of arrival delay on a flight counts as late.
+
+        Returns
+        -------
+        pandas.DataFrame of shape (n_flights, 5)
+            `flight_id`; `status`; `late` (1.0 or 0.0, missing unless matured); `event_time` and
+            `available_at` of what settled it (missing while pending). A cancelled or diverted flight
+            is censored: it never gets a label.
+
+        Examples
+        --------
+        >>> labels = World("2013-04-22 22:00").labels(since="2013-04-22 04:00")
+        >>> labels.groupby("status").late.agg(["size", "mean"]).round(2)
+                  size  mean
+        status
+        censored    30   NaN
+        matured    504  0.47
+        pending    239   NaN
+        """
+        table = self._past(since)
+        known = table.outcome_at + self._lag <= self._now
+        matured = known & (table.outcome == "landed")
+        return pd.DataFrame(
+            {
+                "flight_id": table.flight_id,
+                "status": np.where(matured, "matured", np.where(known, "censored", "pending")),
+                "late": (table.arr_delay >= late).astype(float).where(matured),
+                "event_time": table.outcome_at.where(known),
+                "available_at": (table.outcome_at + self._lag).where(known),
+            }
+        ).reset_index(drop=True)
+
+    def outcome(self, flight_id: str) -> dict[str, Any]:
+        """How one flight ended.
+
+        Parameters
+        ----------
+        flight_id : str
+            For example ``"2013-05-01/UA1545/EWR"``.
+
+        Returns
+        -------
+        dict
+            `status` (landed, cancelled, diverted), `arr`, `arr_delay` in minutes, `available_at`.
+
+        Raises
+        ------
+        KeyError
+            If there is no such flight.
+        AvailabilityError
+            If it is not over, or its report has not arrived.
+
+        Examples
+        --------
+        >>> world = World("2013-05-01 10:00")
+        >>> world.outcome("2013-05-01/UA450/LGA")
+        Traceback (most recent call last):
+        ...
+        mlsys_lib.world.AvailabilityError: the outcome of flight 2013-05-01/UA450/LGA is known at 2013-05-01 ...
+        >>> world.advance(hours=6).outcome("2013-05-01/UA450/LGA")["status"]
+        'landed'
+        """
+        table = self._operations()
+        found = table[table.flight_id == flight_id]
+        if found.empty:
+            raise KeyError(
+                f"no flight {flight_id!r}; ids look like 2013-05-01/UA1545/EWR (local date, airline and number, origin)"
+            )
+        row = found.iloc[0]
+        known_at = row.outcome_at + self._lag
+        if known_at > self._now:
+            raise AvailabilityError(
+                f"the outcome of flight {flight_id} is known at {known_at:%Y-%m-%d %H:%M} UTC; the clock stands at "
+                f"{self._now:%Y-%m-%d %H:%M} UTC. Use world.labels(), where it is pending, or world.advance()."
+            )
+        return {"status": row.outcome, "arr": row.arr, "arr_delay": row.arr_delay, "available_at": known_at}
+
+    def decisions(self, since: Moment | None = None, lead: str | pd.Timedelta = "2h") -> pd.DataFrame:
+        """The decisions that the desk has taken by now: one a flight, `lead` before scheduled departure.
+
+        Parameters
+        ----------
+        since : str or pandas.Timestamp, optional
+            Only flights scheduled to depart at or after this moment.
+        lead : str or pandas.Timedelta, default "2h"
+            How long before scheduled departure the desk decides.
+
+        Returns
+        -------
+        pandas.DataFrame of shape (n_decisions, 2)
+            `flight_id` and `decided_at`.
+
+        Examples
+        --------
+        >>> World("2013-04-22 10:00").decisions(since="2013-04-22 04:00").decided_at.max()
+        Timestamp('2013-04-22 10:00:00+0000', tz='UTC')
+        """
+        table = self._operations()
+        decided_at = table.sched_dep - _duration(lead, "lead")
+        taken = decided_at <= self._now
+        if since is not None:
+            taken &= table.sched_dep >= _moment(since, "since")
+        chosen = pd.DataFrame({"flight_id": table.flight_id, "decided_at": decided_at})
+        return chosen[taken].reset_index(drop=True)
+
+    def planes(self) -> pd.DataFrame:
+        """The aircraft registry: a snapshot taken after the fact, so declared timeless.
+
+        Returns
+        -------
+        pandas.DataFrame of shape (n_planes, 9)
+            As published. It holds aircraft built later than the flight you join it to, and lacks most
+            aircraft of two airlines.
+
+        Examples
+        --------
+        >>> len(World("2013-04-22").planes())
+        3322
+        """
+        return self._snapshot("planes")
+
+    def airports(self) -> pd.DataFrame:
+        """The airports: a snapshot taken after the fact, so declared timeless.
+
+        Returns
+        -------
+        pandas.DataFrame of shape (n_airports, 8)
+            As published. It lacks four Caribbean destinations.
+
+        Examples
+        --------
+        >>> len(World("2013-04-22").airports())
+        1458
+        """
+        return self._snapshot("airports")
+
+    def airlines(self) -> pd.DataFrame:
+        """The names of the airlines: a snapshot taken after the fact, so declared timeless.
+
+        Returns
+        -------
+        pandas.DataFrame of shape (n_airlines, 2)
+            As published: 9E bears a name that it took later.
+
+        Examples
+        --------
+        >>> len(World("2013-04-22").airlines())
+        16
+        """
+        return self._snapshot("airlines")
+
+    def _snapshot(self, name: str) -> pd.DataFrame:
+        return data.load(name, 2023 if self._now.year >= 2023 else 2013)
+
+    def _operations(self) -> pd.DataFrame:
+        return _operations(self._now.year >= 2023)
+
+    def _past(self, since: Moment | None) -> pd.DataFrame:
+        table = self._operations()
+        past = table.sched_dep <= self._now
+        return table[past if since is None else past & (table.sched_dep >= _moment(since, "since"))]
+
+    def _reported(self, event: str, columns: list[str], since: Moment | None) -> pd.DataFrame:
+        table = self._operations()
+        known = table[event] + self._lag <= self._now
+        if since is not None:
+            known &= table[event] >= _moment(since, "since")
+        happened = table.loc[known, [*columns, event]].sort_values(event, kind="stable")
+        return _stamped(happened, event, self._lag).drop(columns=event)
+
+
+def examples(world: World, decisions: pd.DataFrame) -> pd.DataFrame:
+    """One row a decision, seeing only what was available at its own moment: the point-in-time join.
+
+    Parameters
+    ----------
+    world : World
+        Its clock decides which labels have matured; each row's own `decided_at` decides all else.
+    decisions : pandas.DataFrame of shape (n_decisions, 2 or more)
+        `flight_id` and `decided_at` (UTC), as `World.decisions` gives them; other columns are kept.
+
+    Returns
+    -------
+    pandas.DataFrame of shape (n_decisions, n_columns)
+        In the order of `decisions`: its columns, the published schedule, the latest observation at the
+        origin that had been reported by `decided_at` (columns of `MEASURED`, and `observed_at`), and
+        the label as of the world's clock (`late`, `label_status`).
+
+    Raises
+    ------
+    ValueError
+        If a column is missing or a flight does not exist.
+    AvailabilityError
+        If a decision lies in the world's future, or before the timetable of its flight was out.
+
+    Notes
+    -----
+    The join on "the latest at or before" is `pandas.merge_asof`; Snodgrass (1999), *Developing
+    Time-Oriented Database Applications in SQL*, treats the two times of an event at length.
+
+    Examples
+    --------
+    >>> world = World("2013-05-01")
+    >>> rows = examples(world, world.decisions(since="2013-04-22 04:00"))
+    >>> rows[["flight_id", "decided_at", "observed_at", "visib", "label_status"]].iloc[0].to_list()
+    ['2013-04-22/US1219/EWR', Timestamp('2013-04-22 07:00:00+0000', tz='UTC'), Timestamp('2013-04-22 05:51:00+0000', tz='UTC'), 10.0, 'matured']
+    """
+    if missing := {"flight_id", "decided_at"} - set(decisions.columns):
+        raise ValueError(f"decisions lacks {', '.join(sorted(missing))}; World.decisions() gives both columns")
+    asked = decisions.reset_index(drop=True).assign(
+        decided_at=pd.to_datetime(decisions.decided_at.to_numpy(), utc=True)
+    )
+    flights = world._operations().set_index("flight_id")
+    if len(unknown := asked.flight_id[~asked.flight_id.isin(flights.index)]):
+        raise ValueError(f"no flight {unknown.iloc[0]!r} ({len(unknown)} of the ids do not exist)")
+    rows = asked.join(flights[PUBLISHED[1:]], on="flight_id")
+    _refuse(asked[rows.decided_at > world.now], f"lies after the clock, which stands at {world.now:%Y-%m-%d %H:%M} UTC")
+    _refuse(
+        asked[rows.decided_at < rows.sched_dep - pd.Timedelta(days=TIMETABLE_DAYS)],
+        "lies before the timetable of its flight was out",
+    )
+    observed = world.weather().rename(columns={"event_time": "observed_at"})
+    left = rows.assign(row=rows.index).sort_values("decided_at")
+    joined = pd.merge_asof(
+        left, observed.sort_values("available_at"), left_on="decided_at", right_on="available_at", by="origin"
+    )
+    labels = world.labels().set_index("flight_id")[["late", "status"]].rename(columns={"status": "label_status"})
+    joined = (
+        joined.sort_values("row")
+        .drop(columns=["row", "available_at"])
+        .reset_index(drop=True)
+        .join(labels, on="flight_id")
+    )
+    return joined.assign(label_status=joined.label_status.fillna("pending"))
+
+
+def _refuse(wrong: pd.DataFrame, why: str) -> None:
+    if len(wrong):
+        first = wrong.iloc[0]
+        raise AvailabilityError(
+            f"the decision on {first.flight_id} at {first.decided_at:%Y-%m-%d %H:%M} UTC {why} ({len(wrong)} such decisions)"
+        )
+
+
+# Which event makes an outcome column known.
+_OUTCOMES = {"dep": "dep", "dep_delay": "dep", "tailnum": "dep", "arr": "arr", "arr_delay": "arr", "air_time": "arr"}
+
+
+@cache
+def _operations(both_years: bool) -> pd.DataFrame:
+    if both_years:
+        return pd.concat([_operations(False), _rebuilt(2023)], ignore_index=True)
+    return _rebuilt(2013)
+
+
+def _rebuilt(year: int) -> pd.DataFrame:
+    """One year of flights, every clock column rebuilt to UTC, in the order of scheduled departure.
+
+    All clock columns are local: those of the departure in New York, those of the arrival at the
+    destination. `time_hour` is not used: in 2023 it is local time stamped UTC. The delays agree with
+    the clock columns to the minute, so "2400" and flights past midnight need no special case.
+    """
+    raw = data.load("flights", year)
+    local = pd.to_datetime(raw[["year", "month", "day", "hour", "minute"]].astype("int64"))
+    sched_dep = local.dt.tz_localize(HOME).dt.tz_convert("UTC").dt.as_unit("us")
+    sched_arr = _arrival(sched_dep, raw.sched_arr_time.to_numpy("int64"), raw.dest.map(_zones(year)))
+    dep_delay, arr_delay = _minutes(raw.dep_delay), _minutes(raw.arr_delay)
+    dep, arr = sched_dep + _timedelta(dep_delay), sched_arr + _timedelta(arr_delay)
+    outcome = np.where(arr.notna(), "landed", np.where(dep.notna(), "diverted", "cancelled"))
+    ended = arr.where(arr.notna(), sched_arr.where(sched_arr > dep, dep).where(dep.notna(), sched_dep))
+    days = local.dt.normalize()
+    day_names = days.map({day: f"{day:%Y-%m-%d}" for day in days.unique()})
+    table = pd.DataFrame(
+        {
+            "flight_id": [
+                f"{d}/{c}{n}/{o}" for d, c, n, o in zip(day_names, raw.carrier, raw.flight, raw.origin, strict=True)
+            ],
+            **{name: raw[name] for name in ("carrier", "origin", "dest", "tailnum")},
+            "flight": raw.flight.astype("int64"),
+            "distance": raw.distance.astype("int64"),
+            "sched_dep": sched_dep,
+            "sched_arr": sched_arr,
+            "dep": dep,
+            "arr": arr,
+            "dep_delay": dep_delay,
+            "arr_delay": arr_delay,
+            "air_time": _minutes(raw.air_time),
+            "outcome": outcome,
+            "outcome_at": ended,
+        }
+    )
+    return table.sort_values("sched_dep", kind="stable", ignore_index=True)
+
+
+@cache
+def _weather(both_years: bool) -> pd.DataFrame:
+    years = data.YEARS if both_years else data.YEARS[:1]
+    raw = pd.concat([data.load("weather", year) for year in years], ignore_index=True)
+    table = raw[["origin", *MEASURED]].assign(wind_dir=_minutes(raw.wind_dir))
+    table["event_time"] = raw.time_hour.dt.as_unit("us") + pd.Timedelta(minutes=51)
+    return table.sort_values(["event_time", "origin"], ignore_index=True)
+
+
+def _zones(year: int) -> dict[str, str]:
+    airports = data.load("airports", year)
+    return dict(zip(airports.faa, airports.tzone, strict=True)) | _UNLISTED
+
+
+def _arrival(sched_dep: pd.Series, clock: npt.NDArray[np.int64], zones: pd.Series) -> pd.Series:
+    """The moment after departure at which the destination's clock shows `clock` (2359 is 23:59).
+
+    "After" allows an hour before: one published schedule of 2023 arrives five minutes before it leaves.
+    """
+    minutes = clock // 100 * 60 + clock % 100
+    arrival = sched_dep.copy()
+    for zone in zones.unique():
+        at = np.flatnonzero(zones == zone)
+        wait = (minutes[at] - _minute_of_day(sched_dep.iloc[at], zone) + 60) % 1440 - 60
+        guess = sched_dep.iloc[at] + _timedelta(wait)
+        # Where clocks change during the flight, the guess is an hour off.
+        slip = (minutes[at] - _minute_of_day(guess, zone) + 720) % 1440 - 720
+        arrival.iloc[at] = guess + _timedelta(slip)
+    return arrival
+
+
+def _minute_of_day(moments: pd.Series, zone: str) -> npt.NDArray[np.int64]:
+    local = moments.dt.tz_convert(zone).dt
+    minutes: npt.NDArray[np.int64] = (local.hour * 60 + local.minute).to_numpy("int64")
+    return minutes
+
+
+def _minutes(column: pd.Series) -> npt.NDArray[np.float64]:
+    return column.to_numpy("float64", na_value=np.nan)
+
+
+def _timedelta(minutes: npt.NDArray[Any]) -> npt.NDArray[np.timedelta64]:
+    return pd.to_timedelta(minutes, unit="min").as_unit("us").to_numpy()
+
+
+def _stamped(table: pd.DataFrame, event: str, delay: pd.Timedelta) -> pd.DataFrame:
+    return table.assign(event_time=table[event], available_at=table[event] + delay).reset_index(drop=True)
+
+
+def _moment(value: Moment, name: str) -> pd.Timestamp:
+    try:
+        moment = pd.Timestamp(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}={value!r} is no moment; write it as '2013-04-22 10:00' (UTC)") from error
+    if pd.isna(moment):
+        raise ValueError(f"{name}={value!r} is no moment; write it as '2013-04-22 10:00' (UTC)")
+    return moment.tz_localize("UTC") if moment.tzinfo is None else moment.tz_convert("UTC")
+
+
+def _duration(value: str | pd.Timedelta, name: str) -> pd.Timedelta:
+    try:
+        duration = pd.Timedelta(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name}={value!r} is no duration; write it as '10min' or '2h'") from error
+    if pd.isna(duration) or duration < pd.Timedelta(0):
+        raise ValueError(f"{name}={value!r} must be a duration of zero or more, such as '10min' or '2h'")
+    return duration
