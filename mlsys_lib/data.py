@@ -92,19 +92,25 @@ def load(name: str, year: int) -> pd.DataFrame:
     """
     file = path(name, year)
     _check(file)
-    table: pd.DataFrame = pq.read_table(file).to_pandas(types_mapper={pa.int32(): pd.Int32Dtype()}.get)
+    table: pd.DataFrame = pq.read_table(file).to_pandas(
+        types_mapper={pa.int32(): pd.Int32Dtype()}.get
+    )
     return table
 
 
 @cache
 def _manifest() -> dict[str, dict[str, Any]]:
-    manifest: dict[str, dict[str, Any]] = json.loads((_FOLDER / "manifest.json").read_text(encoding="utf-8"))
+    manifest: dict[str, dict[str, Any]] = json.loads(
+        (_FOLDER / "manifest.json").read_text(encoding="utf-8")
+    )
     return manifest
 
 
 def _check(file: Path) -> None:
     if not file.exists():
-        raise DataError(f"{file} is missing. Bring it back with: git checkout -- {file.name} (in {file.parent})")
+        raise DataError(
+            f"{file} is missing. Bring it back with: git checkout -- {file.name} (in {file.parent})"
+        )
     if hashlib.sha256(file.read_bytes()).hexdigest() != _manifest()[file.name]["sha256"]:
         raise DataError(
             f"{file} is truncated or altered: its SHA-256 is not the one in manifest.json. "
@@ -115,7 +121,10 @@ def _check(file: Path) -> None:
 def _main() -> None:
     for year in YEARS:
         for name in TABLES:
-            _check(path(name, year))
+            try:
+                _check(path(name, year))
+            except DataError as error:
+                raise SystemExit(str(error)) from None
             print(f"ok  {name:8} {year}  {_manifest()[path(name, year).name]['rows']:>7,} rows")
 
 

@@ -33,8 +33,27 @@ __all__ = ["AvailabilityError", "World", "examples"]
 
 HOME = "America/New_York"
 TIMETABLE_DAYS = 30
-PUBLISHED = ["flight_id", "carrier", "flight", "origin", "dest", "distance", "sched_dep", "sched_arr"]
-MEASURED = ["temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip", "pressure", "visib"]
+PUBLISHED = [
+    "flight_id",
+    "carrier",
+    "flight",
+    "origin",
+    "dest",
+    "distance",
+    "sched_dep",
+    "sched_arr",
+]
+MEASURED = [
+    "temp",
+    "dewp",
+    "humid",
+    "wind_dir",
+    "wind_speed",
+    "wind_gust",
+    "precip",
+    "pressure",
+    "visib",
+]
 # Destinations that the airports table lacks, in both years.
 _UNLISTED = dict.fromkeys(["BQN", "PSE", "SJU", "STT"], "America/Puerto_Rico")
 
@@ -168,10 +187,16 @@ class World:
         1  2013-04-22/MQ4650/LGA  ATL 2013-04-22 10:00:00+00:00
         """
         if hours > 24 * TIMETABLE_DAYS:
-            raise AvailabilityError(f"the timetable is out {TIMETABLE_DAYS} days ahead; hours={hours} reaches further")
+            raise AvailabilityError(
+                f"the timetable is out {TIMETABLE_DAYS} days ahead; hours={hours} reaches further"
+            )
         table = self._operations()
-        ahead = (table.sched_dep >= self._now) & (table.sched_dep < self._now + pd.Timedelta(hours=hours))
-        return _stamped(table.loc[ahead, PUBLISHED], "sched_dep", -pd.Timedelta(days=TIMETABLE_DAYS))
+        ahead = (table.sched_dep >= self._now) & (
+            table.sched_dep < self._now + pd.Timedelta(hours=hours)
+        )
+        return _stamped(
+            table.loc[ahead, PUBLISHED], "sched_dep", -pd.Timedelta(days=TIMETABLE_DAYS)
+        )
 
     def flights(self, since: Moment | None = None) -> pd.DataFrame:
         """The flights scheduled to have left by now, each as far as it is known.
@@ -247,7 +272,9 @@ class World:
         >>> len(World("2013-04-22 16:00").arrivals(since="2013-04-22 10:00"))
         193
         """
-        return self._reported("arr", [*PUBLISHED, "tailnum", "dep_delay", "arr_delay", "air_time"], since)
+        return self._reported(
+            "arr", [*PUBLISHED, "tailnum", "dep_delay", "arr_delay", "air_time"], since
+        )
 
     def weather(self, since: Moment | None = None) -> pd.DataFrame:
         """The weather observations reported by now.
@@ -360,9 +387,16 @@ class World:
                 f"the outcome of flight {flight_id} is known at {known_at:%Y-%m-%d %H:%M} UTC; the clock stands at "
                 f"{self._now:%Y-%m-%d %H:%M} UTC. Use world.labels(), where it is pending, or world.advance()."
             )
-        return {"status": row.outcome, "arr": row.arr, "arr_delay": row.arr_delay, "available_at": known_at}
+        return {
+            "status": row.outcome,
+            "arr": row.arr,
+            "arr_delay": row.arr_delay,
+            "available_at": known_at,
+        }
 
-    def decisions(self, since: Moment | None = None, lead: str | pd.Timedelta = "2h") -> pd.DataFrame:
+    def decisions(
+        self, since: Moment | None = None, lead: str | pd.Timedelta = "2h"
+    ) -> pd.DataFrame:
         """The decisions that the desk has taken by now: one a flight, `lead` before scheduled departure.
 
         Parameters
@@ -493,7 +527,9 @@ def examples(world: World, decisions: pd.DataFrame) -> pd.DataFrame:
     ['2013-04-22/US1219/EWR', Timestamp('2013-04-22 07:00:00+0000', tz='UTC'), Timestamp('2013-04-22 05:51:00+0000', tz='UTC'), 10.0, 'matured']
     """
     if missing := {"flight_id", "decided_at"} - set(decisions.columns):
-        raise ValueError(f"decisions lacks {', '.join(sorted(missing))}; World.decisions() gives both columns")
+        raise ValueError(
+            f"decisions lacks {', '.join(sorted(missing))}; World.decisions() gives both columns"
+        )
     asked = decisions.reset_index(drop=True).assign(
         decided_at=pd.to_datetime(decisions.decided_at.to_numpy(), utc=True)
     )
@@ -501,7 +537,10 @@ def examples(world: World, decisions: pd.DataFrame) -> pd.DataFrame:
     if len(unknown := asked.flight_id[~asked.flight_id.isin(flights.index)]):
         raise ValueError(f"no flight {unknown.iloc[0]!r} ({len(unknown)} of the ids do not exist)")
     rows = asked.join(flights[PUBLISHED[1:]], on="flight_id")
-    _refuse(asked[rows.decided_at > world.now], f"lies after the clock, which stands at {world.now:%Y-%m-%d %H:%M} UTC")
+    _refuse(
+        asked[rows.decided_at > world.now],
+        f"lies after the clock, which stands at {world.now:%Y-%m-%d %H:%M} UTC",
+    )
     _refuse(
         asked[rows.decided_at < rows.sched_dep - pd.Timedelta(days=TIMETABLE_DAYS)],
         "lies before the timetable of its flight was out",
@@ -509,9 +548,17 @@ def examples(world: World, decisions: pd.DataFrame) -> pd.DataFrame:
     observed = world.weather().rename(columns={"event_time": "observed_at"})
     left = rows.assign(row=rows.index).sort_values("decided_at")
     joined = pd.merge_asof(
-        left, observed.sort_values("available_at"), left_on="decided_at", right_on="available_at", by="origin"
+        left,
+        observed.sort_values("available_at"),
+        left_on="decided_at",
+        right_on="available_at",
+        by="origin",
     )
-    labels = world.labels().set_index("flight_id")[["late", "status"]].rename(columns={"status": "label_status"})
+    labels = (
+        world.labels()
+        .set_index("flight_id")[["late", "status"]]
+        .rename(columns={"status": "label_status"})
+    )
     joined = (
         joined.sort_values("row")
         .drop(columns=["row", "available_at"])
@@ -530,7 +577,14 @@ def _refuse(wrong: pd.DataFrame, why: str) -> None:
 
 
 # Which event makes an outcome column known.
-_OUTCOMES = {"dep": "dep", "dep_delay": "dep", "tailnum": "dep", "arr": "arr", "arr_delay": "arr", "air_time": "arr"}
+_OUTCOMES = {
+    "dep": "dep",
+    "dep_delay": "dep",
+    "tailnum": "dep",
+    "arr": "arr",
+    "arr_delay": "arr",
+    "air_time": "arr",
+}
 
 
 @cache
@@ -550,17 +604,22 @@ def _rebuilt(year: int) -> pd.DataFrame:
     raw = data.load("flights", year)
     local = pd.to_datetime(raw[["year", "month", "day", "hour", "minute"]].astype("int64"))
     sched_dep = local.dt.tz_localize(HOME).dt.tz_convert("UTC").dt.as_unit("us")
-    sched_arr = _arrival(sched_dep, raw.sched_arr_time.to_numpy("int64"), raw.dest.map(_zones(year)))
+    sched_arr = _arrival(
+        sched_dep, raw.sched_arr_time.to_numpy("int64"), raw.dest.map(_zones(year))
+    )
     dep_delay, arr_delay = _minutes(raw.dep_delay), _minutes(raw.arr_delay)
     dep, arr = sched_dep + _timedelta(dep_delay), sched_arr + _timedelta(arr_delay)
     outcome = np.where(arr.notna(), "landed", np.where(dep.notna(), "diverted", "cancelled"))
-    ended = arr.where(arr.notna(), sched_arr.where(sched_arr > dep, dep).where(dep.notna(), sched_dep))
+    ended = arr.where(
+        arr.notna(), sched_arr.where(sched_arr > dep, dep).where(dep.notna(), sched_dep)
+    )
     days = local.dt.normalize()
     day_names = days.map({day: f"{day:%Y-%m-%d}" for day in days.unique()})
     table = pd.DataFrame(
         {
             "flight_id": [
-                f"{d}/{c}{n}/{o}" for d, c, n, o in zip(day_names, raw.carrier, raw.flight, raw.origin, strict=True)
+                f"{d}/{c}{n}/{o}"
+                for d, c, n, o in zip(day_names, raw.carrier, raw.flight, raw.origin, strict=True)
             ],
             **{name: raw[name] for name in ("carrier", "origin", "dest", "tailnum")},
             "flight": raw.flight.astype("int64"),
@@ -625,14 +684,18 @@ def _timedelta(minutes: npt.NDArray[Any]) -> npt.NDArray[np.timedelta64]:
 
 
 def _stamped(table: pd.DataFrame, event: str, delay: pd.Timedelta) -> pd.DataFrame:
-    return table.assign(event_time=table[event], available_at=table[event] + delay).reset_index(drop=True)
+    return table.assign(event_time=table[event], available_at=table[event] + delay).reset_index(
+        drop=True
+    )
 
 
 def _moment(value: Moment, name: str) -> pd.Timestamp:
     try:
         moment = pd.Timestamp(value)
     except (TypeError, ValueError) as error:
-        raise ValueError(f"{name}={value!r} is no moment; write it as '2013-04-22 10:00' (UTC)") from error
+        raise ValueError(
+            f"{name}={value!r} is no moment; write it as '2013-04-22 10:00' (UTC)"
+        ) from error
     if pd.isna(moment):
         raise ValueError(f"{name}={value!r} is no moment; write it as '2013-04-22 10:00' (UTC)")
     return moment.tz_localize("UTC") if moment.tzinfo is None else moment.tz_convert("UTC")
@@ -644,5 +707,7 @@ def _duration(value: str | pd.Timedelta, name: str) -> pd.Timedelta:
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name}={value!r} is no duration; write it as '10min' or '2h'") from error
     if pd.isna(duration) or duration < pd.Timedelta(0):
-        raise ValueError(f"{name}={value!r} must be a duration of zero or more, such as '10min' or '2h'")
+        raise ValueError(
+            f"{name}={value!r} must be a duration of zero or more, such as '10min' or '2h'"
+        )
     return duration

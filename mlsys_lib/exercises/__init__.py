@@ -16,6 +16,9 @@ def chapters() -> dict[str, list[Exercise]]:
     >>> [e.name for e in chapters()["ch02_data_engineering"]]
     ['to_utc', 'bytes_touched', 'engines', 'contract']
     """
-    names = sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name.startswith("ch"))
+    names = sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name[2:4].isdigit())
     modules = {name: importlib.import_module(f"mlsys_lib.exercises.{name}") for name in names}
-    return {name: [e for e in vars(m).values() if isinstance(e, Exercise)] for name, m in modules.items()}
+    return {
+        name: [e for e in vars(m).values() if isinstance(e, Exercise)]
+        for name, m in modules.items()
+    }

@@ -31,7 +31,6 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -80,9 +79,9 @@ class Source(str):
 class NotYet(Exception):
     """A claim does not hold."""
 
-    def __init__(self, expected: object, got: object) -> None:
-        super().__init__(expected, got)
-        self.expected, self.got = expected, got
+    def __init__(self, expected: object, got: object, because: str) -> None:
+        super().__init__(expected, got, because)
+        self.expected, self.got, self.because = expected, got, because
 
 
 class _Raised(Exception):
@@ -158,7 +157,10 @@ class Exercise:
                 result = Result(result.kind, result.text + note)
             return result
         except KeyboardInterrupt:
-            return Result("interrupted", "Interrupted: nothing was judged. Run the check again when you are ready.")
+            return Result(
+                "interrupted",
+                "Interrupted: nothing was judged. Run the check again when you are ready.",
+            )
         except Exception as error:
             lines = "".join(traceback.format_exception_only(error)).strip()
             text = f"The checker itself broke, which is our fault, not yours: {lines}\nPlease report it with the name {self.module}.{self.name}."
@@ -179,7 +181,10 @@ class Exercise:
             text = f"Not yet: check the function itself, without calling it: {self.name}.check({self.name}). Got {_short(answer)}."
             return Result("not yet", text)
         if line := _ellipsis_line(answer):
-            return Result("not started", f"Not started: line {line} still holds the `...` that is yours to write.")
+            return Result(
+                "not started",
+                f"Not started: line {line} still holds the `...` that is yours to write.",
+            )
         for name, (text, test) in self.claims.items():
             recorder = _Recorder(answer)
             try:
@@ -190,14 +195,25 @@ class Exercise:
                     "expected": _short(failed.expected),
                     "got": _short(failed.got),
                 }
+                if failed.because:
+                    shown = {"got": _short(failed.got), "because": failed.because}
                 return Result("not yet", "\n".join([f"Not yet: {text}.", *_table(shown)]), name)
             except _Raised as raised:
                 error = raised.__cause__
                 assert error is not None
-                shown = {"called": recorder.call(self.name), "raised": _brief(error), "at": _where(error, answer)}
+                shown = {
+                    "called": recorder.call(self.name),
+                    "raised": _brief(error),
+                    "at": _where(error, answer),
+                }
                 return Result(
                     "raised",
-                    "\n".join([f"Your code raised an error where it should hold that {text}.", *_table(shown)]),
+                    "\n".join(
+                        [
+                            f"Your code raised an error where it should hold that {text}.",
+                            *_table(shown),
+                        ]
+                    ),
                     name,
                 )
         return Result("correct", f"Correct: all {len(self.claims)} claims hold.")
@@ -219,8 +235,10 @@ def exercise(hints: Sequence[str]) -> Callable[[Answer], Exercise]:
     return lambda solution: Exercise(solution, hints)
 
 
-def expect(got: object, expected: object, tolerance: float = 1e-9) -> None:
+def expect(got: object, expected: object, tolerance: float = 1e-9, because: str = "") -> None:
     """Say what a claim expects; numbers may differ by `tolerance`, relative or absolute.
+
+    Of a choice, `because` says why it is wrong; it is shown instead of the right one.
 
     Raises
     ------
@@ -233,7 +251,7 @@ def expect(got: object, expected: object, tolerance: float = 1e-9) -> None:
     >>> expect(np.array([1, 2]), [1, 2])
     """
     if not _same(got, expected, tolerance):
-        raise NotYet(expected, got)
+        raise NotYet(expected, got, because)
 
 
 def _same(got: Any, expected: Any, tolerance: float) -> bool:
@@ -253,7 +271,13 @@ def _same(got: Any, expected: Any, tolerance: float) -> bool:
             return False
         if right.dtype.kind in "fiub":
             return bool(
-                np.allclose(left.astype(float), right.astype(float), rtol=tolerance, atol=tolerance, equal_nan=True)
+                np.allclose(
+                    left.astype(float),
+                    right.astype(float),
+                    rtol=tolerance,
+                    atol=tolerance,
+                    equal_nan=True,
+                )
             )
         missing = pd.isna(left) & pd.isna(right)
         return bool(np.all((left == right) | missing))
@@ -294,27 +318,21 @@ def _stub(source: str) -> str:
     body = function.body[1].lineno - 1  # the statement after the docstring
     if not any(BLANK in line for line in lines):
         return "\n".join([*lines[:body], "    ..."])
-    faded: list[str] = []
-    for number, line in enumerate(lines):
-        code, blank, comment = line.partition("  " + BLANK)
-        new = _fade(code, comment) if blank and number >= body else line
-        if not (blank and faded and faded[-1].strip() == "..." and new.strip() == "..."):
-            faded.append(new)
-    return "\n".join(faded)
+    return "\n".join(_fade(line) if BLANK in line else line for line in lines)
 
 
-def _fade(code: str, comment: str) -> str:
-    """``x = f(y)`` becomes ``x = ...``; ``return f(y)``, ``return ...``; ``"key": f(y),``, ``"key": ...,``."""
-    indent = code[: len(code) - len(code.lstrip())]
-    text = code.strip()
+def _fade(line: str) -> str:
+    """``x = f(y)`` becomes ``x = ...``, ``return f(y)`` ``return ...``, ``"key": f(y),`` ``"key": ...,``."""
+    code = line.partition("  " + BLANK)[0]
+    if code.lstrip().startswith("return "):
+        return code.partition("return ")[0] + "return ..."
     for mark in (" = ", ": "):
-        head, found, _ = text.partition(mark)
-        if found and not head.startswith("return"):
-            kept = head + mark + "..." + ("," if text.endswith(",") else "")
-            break
-    else:
-        kept = "return ..." if text.startswith("return ") else "..."
-    return indent + kept + (f"  #{comment.removeprefix(':')}" if comment.strip(": ") else "")
+        head, found, _ = code.partition(mark)
+        if found:
+            return head + mark + "..." + ("," if code.endswith(",") else "")
+    raise ValueError(
+        f"a blank stands on `x = ...`, `return ...` or `key: ...`, not on {line.strip()!r}"
+    )
 
 
 def _ellipsis_line(answer: Answer) -> int | None:
@@ -322,10 +340,19 @@ def _ellipsis_line(answer: Answer) -> int | None:
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(answer)))
     except (OSError, TypeError, SyntaxError):
-        return None  # a lambda in an expression, or typed at a prompt: there is no stub to recognise
-    indexed = {id(leaf) for node in ast.walk(tree) if isinstance(node, ast.Subscript) for leaf in ast.walk(node.slice)}
+        return (
+            None  # a lambda in an expression, or typed at a prompt: there is no stub to recognise
+        )
+    indexed = {
+        id(leaf)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Subscript)
+        for leaf in ast.walk(node.slice)
+    }
     lines = [
-        n.lineno for n in ast.walk(tree) if isinstance(n, ast.Constant) and n.value is Ellipsis and id(n) not in indexed
+        n.lineno
+        for n in ast.walk(tree)
+        if isinstance(n, ast.Constant) and n.value is Ellipsis and id(n) not in indexed
     ]
     return min(lines, default=None)
 
@@ -406,7 +433,9 @@ def _record(name: str) -> str:
     file = Path(place)
     try:
         solved = sorted({*progress(file), name})
-        with tempfile.NamedTemporaryFile("w", dir=file.parent, delete=False, encoding="utf-8") as scratch:
+        with tempfile.NamedTemporaryFile(
+            "w", dir=file.parent, delete=False, encoding="utf-8"
+        ) as scratch:
             json.dump({"solved": solved}, scratch, indent=2)
         os.replace(scratch.name, file)
     except (OSError, ValueError) as error:

@@ -1,0 +1,696 @@
+"""Exercises of chapter 02, data engineering."""
+
+import math
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlsys_lib import World, data
+from mlsys_lib.exercises.checker import Answer, exercise, expect
+
+# -- to_utc ------------------------------------------------------------------------------------------
+
+
+@exercise(
+    hints=[
+        "A clock such as 1735 is not a number of minutes. What is it in minutes after midnight?",
+        "The date is that of the schedule. How long after the scheduled clock did the flight leave, if it may "
+        "have left past midnight, or a few minutes early? Take the difference modulo a day.",
+        "Make the scheduled moment aware with .dt.tz_localize('America/New_York'), convert it to UTC, and only "
+        "then add the delay: a delay is elapsed time, and UTC has no gaps.",
+    ]
+)
+def to_utc(flights):
+    """When did each flight leave, in UTC?
+
+    `flights` has the columns year, month, day (the *scheduled* date in New York) and sched_dep_time and
+    dep_time (clocks in New York: 1735 is 17:35, midnight may be 2400, a cancelled flight has none).
+    Give a Series of moments in UTC. No flight leaves more than an hour early.
+    """
+    day = pd.to_datetime(flights[["year", "month", "day"]])
+    planned = flights.sched_dep_time // 100 * 60 + flights.sched_dep_time % 100
+    left = flights.dep_time // 100 * 60 + flights.dep_time % 100  # blank
+    delay = (left - planned + 60) % 1440 - 60  # blank
+    local = day + pd.to_timedelta(planned, unit="min")
+    scheduled = local.dt.tz_localize("America/New_York").dt.tz_convert("UTC")  # blank
+    return scheduled + pd.to_timedelta(delay, unit="min")
+
+
+def _clocks(date: str, planned: int, left: int | None) -> pd.DataFrame:
+    moment = pd.Timestamp(date)
+    row = {
+        "year": moment.year,
+        "month": moment.month,
+        "day": moment.day,
+        "sched_dep_time": planned,
+        "dep_time": left,
+    }
+    return pd.DataFrame([row]).astype("Int32")
+
+
+def _left(answer: Answer, date: str, planned: int, left: int | None) -> str:
+    moment = answer(_clocks(date, planned, left)).iloc[0]
+    return "missing" if pd.isna(moment) else f"{moment:%Y-%m-%d %H:%M %Z}"
+
+
+@to_utc.claim("in winter, 12:05 in New York is 17:05 UTC")
+def winter(answer: Answer) -> None:
+    expect(_left(answer, "2013-01-15", 1200, 1205), "2013-01-15 17:05 UTC")
+
+
+@to_utc.claim("in summer, 12:05 in New York is 16:05 UTC")
+def summer(answer: Answer) -> None:
+    expect(_left(answer, "2013-07-15", 1200, 1205), "2013-07-15 16:05 UTC")
+
+
+@to_utc.claim("a flight planned for 23:59 that leaves at 0:47 leaves on the next day")
+def past_midnight(answer: Answer) -> None:
+    expect(_left(answer, "2013-01-15", 2359, 47), "2013-01-16 05:47 UTC")
+    expect(_left(answer, "2013-01-15", 2245, 2400), "2013-01-16 05:00 UTC")
+
+
+@to_utc.claim("a flight planned for 15:00 that leaves at 14:52 leaves early, not a day late")
+def early(answer: Answer) -> None:
+    expect(_left(answer, "2013-01-15", 1500, 1452), "2013-01-15 19:52 UTC")
+
+
+@to_utc.claim("in the night in which clocks go forward, a delay of four hours is four hours")
+def clocks_change(answer: Answer) -> None:
+    expect(_left(answer, "2013-03-09", 2230, 230), "2013-03-10 07:30 UTC")
+
+
+@to_utc.claim("a cancelled flight has no moment of departure")
+def cancelled(answer: Answer) -> None:
+    expect(_left(answer, "2013-01-15", 1200, None), "missing")
+
+
+@to_utc.claim("all departures of March 2013 agree with the clock of the library")
+def whole_month(answer: Answer) -> None:
+    raw = data.load("flights", 2013)
+    raw = raw[(raw.month == 3) & raw.dep_time.notna()]
+    known = World("2013-05-01").departures(since="2013-02-28").set_index("flight_id").event_time
+    ids = [
+        f"2013-03-{d:02}/{c}{n}/{o}"
+        for d, c, n, o in zip(raw.day, raw.carrier, raw.flight, raw.origin, strict=True)
+    ]
+    moments = answer(raw[["year", "month", "day", "sched_dep_time", "dep_time"]])
+    expect(int((moments.to_numpy() != known.loc[ids].to_numpy()).sum()), 0)
+
+
+to_utc.mistake(
+    "UTC is five hours ahead of New York, in summer too",
+    fails="summer",
+    old='local.dt.tz_localize("America/New_York").dt.tz_convert("UTC")',
+    new='(local + pd.Timedelta(hours=5)).dt.tz_localize("UTC")',
+)
+to_utc.mistake(
+    "local time is stamped UTC (the publisher of 2023 did this)",
+    fails="winter",
+    old='.dt.tz_localize("America/New_York").dt.tz_convert("UTC")',
+    new='.dt.tz_localize("UTC")',
+)
+to_utc.mistake(
+    "the clock is read as minutes",
+    fails="winter",
+    old="flights.dep_time // 100 * 60 + flights.dep_time % 100",
+    new="flights.dep_time",
+)
+to_utc.mistake(
+    "midnight is forgotten",
+    fails="past_midnight",
+    old="(left - planned + 60) % 1440 - 60",
+    new="left - planned",
+)
+to_utc.mistake(
+    "early flights become a day late",
+    fails="early",
+    old="(left - planned + 60) % 1440 - 60",
+    new="(left - planned) % 1440",
+)
+to_utc.mistake(
+    "the delay is added to the local clock, which jumps",
+    fails="clocks_change",
+    old="""    local = day + pd.to_timedelta(planned, unit="min")
+    scheduled = local.dt.tz_localize("America/New_York").dt.tz_convert("UTC")
+    return scheduled + pd.to_timedelta(delay, unit="min")""",
+    new="""    local = day + pd.to_timedelta(planned, unit="min") + pd.to_timedelta(delay, unit="min")
+    return local.dt.tz_localize("America/New_York", ambiguous="NaT", nonexistent="shift_forward").dt.tz_convert("UTC")""",
+)
+to_utc.mistake(
+    "a missing clock is taken for midnight",
+    fails="cancelled",
+    old="return scheduled + pd.to_timedelta(delay,",
+    new="return scheduled + pd.to_timedelta(delay.fillna(0),",
+)
+to_utc.mistake(
+    "nobody is more than twelve hours late",
+    fails="whole_month",
+    old="(left - planned + 60) % 1440 - 60",
+    new="(left - planned + 720) % 1440 - 720",
+)
+
+
+@to_utc.alternative
+def departure_by_departure(flights):
+    moments = []
+    for row in flights.itertuples():
+        if pd.isna(row.dep_time):
+            moments.append(pd.NaT)
+            continue
+        hour, minute = divmod(int(row.sched_dep_time), 100)
+        scheduled = pd.Timestamp(
+            row.year, row.month, row.day, hour, minute, tz="America/New_York"
+        ).tz_convert("UTC")
+        clock = int(row.dep_time) // 100 * 60 + int(row.dep_time) % 100
+        delay = clock - hour * 60 - minute
+        moments.append(scheduled + pd.Timedelta(minutes=delay + 1440 if delay < -60 else delay))
+    return pd.Series(pd.DatetimeIndex(moments, tz="UTC"), index=flights.index)
+
+
+# -- bytes_touched -----------------------------------------------------------------------------------
+
+
+@exercise(
+    hints=[
+        "In a row layout the rows lie one after another, each with all its columns: that is one run of bytes. In "
+        "a column layout each column is a run of its own.",
+        "A row layout cannot skip the columns that you do not want. How long is its one run?",
+        "Storage is read in whole pages: a run of n bytes costs math.ceil(n / page) pages.",
+    ]
+)
+def bytes_touched(layout, widths, wanted, rows, page=4096):
+    """How many bytes must storage read to answer a query?
+
+    `layout` is "row" or "column"; `widths` maps each column to its bytes a value; the query wants the
+    columns `wanted` of `rows` neighbouring rows, and knows where they begin. Each run of bytes that lie
+    together begins on a page of its own, and only whole pages of `page` bytes are read.
+    """
+    if layout == "row":
+        runs = [rows * sum(widths.values())]  # blank
+    else:
+        runs = [rows * widths[column] for column in wanted]  # blank
+    return sum(math.ceil(run / page) * page for run in runs)  # blank
+
+
+_WIDTHS = {"flight_id": 24, "carrier": 2, "dest": 3, "dep_delay": 4, "arr_delay": 4, "distance": 4}
+
+
+@bytes_touched.claim(
+    "a mean over one 4-byte column of 1,024 rows touches one page of a column layout"
+)
+def column_mean(answer: Answer) -> None:
+    expect(answer("column", _WIDTHS, ["arr_delay"], 1024), 4096)
+
+
+@bytes_touched.claim("the same mean in a row layout touches all 41 bytes of each row: 11 pages")
+def row_mean(answer: Answer) -> None:
+    expect(answer("row", _WIDTHS, ["arr_delay"], 1024), 45056)
+
+
+@bytes_touched.claim(
+    "one whole row costs one page in a row layout, one page a column in a column layout"
+)
+def one_row(answer: Answer) -> None:
+    expect(answer("row", _WIDTHS, list(_WIDTHS), 1), 4096)
+    expect(answer("column", _WIDTHS, list(_WIDTHS), 1), 24576)
+
+
+@bytes_touched.claim("a page that is read for its last byte is read whole, whatever its size")
+def page_size(answer: Answer) -> None:
+    expect(answer("column", _WIDTHS, ["carrier", "dest"], 100, page=64), 256 + 320)
+
+
+bytes_touched.mistake(
+    "a row layout reads only the wanted columns",
+    fails="row_mean",
+    old="rows * sum(widths.values())",
+    new="rows * sum(widths[c] for c in wanted)",
+)
+bytes_touched.mistake(
+    "a column layout reads every column",
+    fails="column_mean",
+    old="for column in wanted]",
+    new="for column in widths]",
+)
+bytes_touched.mistake(
+    "the columns lie together, as one run",
+    fails="one_row",
+    old="[rows * widths[column] for column in wanted]",
+    new="[sum(rows * widths[column] for column in wanted)]",
+)
+bytes_touched.mistake(
+    "bytes are counted, not pages", fails="row_mean", old="math.ceil(run / page) * page", new="run"
+)
+bytes_touched.mistake(
+    "the last, partly filled page is not read",
+    fails="row_mean",
+    old="math.ceil(run / page)",
+    new="(run // page)",
+)
+bytes_touched.mistake(
+    "the page is taken to be 4,096 bytes",
+    fails="page_size",
+    old="math.ceil(run / page) * page",
+    new="math.ceil(run / 4096) * 4096",
+)
+
+
+@bytes_touched.alternative
+def page_by_page(layout, widths, wanted, rows, page=4096):
+    touched = 0
+    for width in [sum(widths.values())] if layout == "row" else [widths[c] for c in wanted]:
+        touched += -(-rows * width // page)
+    return touched * page
+
+
+# -- engines -----------------------------------------------------------------------------------------
+
+
+@exercise(
+    hints=[
+        "Ask of each workload: does it touch one row or one column, does it write, and who else reads it?",
+        "Two engines are databases, two are files. A database gives you durable small writes; a file can be handed over.",
+        "The screen looks up and updates single flights. The analyst scans two columns. The other team brings an "
+        "engine of its own. The partner's fields are not known beforehand.",
+    ]
+)
+def engines():
+    """Which of "SQLite", "DuckDB", "Parquet", "JSON lines" would you choose for each workload?
+
+    screen: the desk shows one flight at a time, hundreds of look-ups a second, and each report that
+    arrives changes one row and must survive a power cut. analyst: late rate by airline and month over
+    two years, many such questions a day, by one person in SQL. handover: last year's flights, complete
+    and typed, for a team that trains on a cluster with another engine. partner: an airport sends
+    messages whose fields differ from one to the next and change without notice; keep each as it came.
+    """
+    return {
+        "screen": "SQLite",  # blank
+        "analyst": "DuckDB",  # blank
+        "handover": "Parquet",  # blank
+        "partner": "JSON lines",  # blank
+    }
+
+
+WHY_NOT = {
+    "screen": {
+        "DuckDB": "you measured its look-up and its durable insert: both slower than a row store's, and one process writes at a time",
+        "Parquet": "a file of columns cannot change one row: it is written anew, and a look-up reads whole column chunks",
+        "JSON lines": "a look-up reads the file from the start, and a changed row means another file",
+    },
+    "analyst": {
+        "SQLite": "it reads every column of every row to average one of them; you measured what that costs",
+        "Parquet": "close: DuckDB reads it nearly as fast, but many questions a day want a catalogue, types and one file that stays",
+        "JSON lines": "it parses text, with every field's name repeated in every row, for each question",
+    },
+    "handover": {
+        "SQLite": "a cluster cannot split it among its workers, and few engines read it without a driver",
+        "DuckDB": "its file format belongs to one engine; the other team has another",
+        "JSON lines": "many times the size, and its types are whatever the reader guesses",
+    },
+    "partner": {
+        "SQLite": "schema on write: a message with an unknown field is refused or cut to fit",
+        "DuckDB": "schema on write: a message with an unknown field is refused or cut to fit",
+        "Parquet": "one schema a file, and nothing can be appended: each unknown field is a new schema",
+    },
+}
+
+
+def _choice(workload: str, right: str) -> None:
+    def test(answer: Answer) -> None:
+        choices = answer()
+        choice = choices.get(workload) if isinstance(choices, dict) else None
+        options = ", ".join([right, *WHY_NOT[workload]])
+        expect(
+            choice,
+            right,
+            because=WHY_NOT[workload].get(
+                str(choice), f"choose one of {', '.join(sorted(options.split(', ')))}"
+            ),
+        )
+
+    test.__name__ = workload
+    engines.claim(f"the choice for the {workload} fits its workload")(test)
+
+
+for _workload, _right in {
+    "screen": "SQLite",
+    "analyst": "DuckDB",
+    "handover": "Parquet",
+    "partner": "JSON lines",
+}.items():
+    _choice(_workload, _right)
+
+engines.mistake(
+    "the analytical engine for everything",
+    fails="screen",
+    old='"screen": "SQLite"',
+    new='"screen": "DuckDB"',
+)
+engines.mistake(
+    "the database that is there already",
+    fails="analyst",
+    old='"analyst": "DuckDB"',
+    new='"analyst": "SQLite"',
+)
+engines.mistake(
+    "a dump of the database",
+    fails="handover",
+    old='"handover": "Parquet"',
+    new='"handover": "DuckDB"',
+)
+engines.mistake(
+    "a schema for what has none",
+    fails="partner",
+    old='"partner": "JSON lines"',
+    new='"partner": "Parquet"',
+)
+
+
+@engines.alternative
+def by_name():
+    return dict(
+        zip(
+            ["partner", "handover", "analyst", "screen"],
+            ["JSON lines", "Parquet", "DuckDB", "SQLite"],
+            strict=True,
+        )
+    )
+
+
+# -- contract ----------------------------------------------------------------------------------------
+
+
+@exercise(
+    hints=[
+        "A range check passes every one of the breaks. Ask instead what the *meaning* of a column implies about its values.",
+        "Flight numbers leave gaps; codes dealt out do not. Gusts are measured apart from the wind. Gauges count "
+        "hundredths of an inch. Some pressures are always missing. UTC runs four or five hours ahead of New York.",
+        "flight: fewer distinct numbers than 0.9 of the span from smallest to largest. wind_gust: more than 10 distinct "
+        "ratios to wind_speed. precip: precip * 100 is whole. pressure: between 2 % and 30 % missing. time_hour: the "
+        "local hour, tz_localize'd to New York and converted, equals time_hour.",
+    ]
+)
+def contract():
+    """A contract for one month of flights and of weather, that holds in 2013 and says what broke since.
+
+    Give a dict with a pandera schema for "flights" and one for "weather". Each check bears the name of
+    the column that it guards, and a rule that takes the table and says whether the column still means
+    what it meant. Guard flight, time_hour, wind_gust, precip and pressure; wind_speed is done for you.
+    Your contract must accept sound months, and name exactly the broken columns of others: those of 2023,
+    and breaks that you have not seen.
+    """
+    import pandera.pandas as pa
+
+    def utc_hour(flights):
+        local = pd.to_datetime(flights[["year", "month", "day", "hour"]].astype(int))
+        return local.dt.tz_localize("America/New_York").dt.tz_convert("UTC")
+
+    flights = {
+        "flight": lambda t: t.flight.nunique() < 0.9 * (t.flight.max() - t.flight.min()),  # blank
+        "time_hour": lambda t: (t.time_hour == utc_hour(t)).all(),  # blank
+    }
+    weather = {
+        "wind_speed": lambda t: t.wind_speed.dropna().between(0, 150).all(),
+        "wind_gust": lambda t: t.eval("wind_gust / wind_speed").round(3).nunique() > 10,  # blank
+        "precip": lambda t: np.allclose(t.precip * 100, (t.precip * 100).round()),  # blank
+        "pressure": lambda t: 0.02 < t.pressure.isna().mean() < 0.30,  # blank
+    }
+    return {
+        "flights": pa.DataFrameSchema(
+            checks=[pa.Check(rule, name=column) for column, rule in flights.items()]
+        ),
+        "weather": pa.DataFrameSchema(
+            checks=[pa.Check(rule, name=column) for column, rule in weather.items()]
+        ),
+    }
+
+
+def broken_columns(
+    schemas: dict[str, Any], flights: pd.DataFrame, weather: pd.DataFrame
+) -> list[str]:
+    """The names of the checks that fail, sorted: what a contract says of one month.
+
+    Parameters
+    ----------
+    schemas : dict of str to pandera.DataFrameSchema
+        As `contract` gives them.
+    flights, weather : pandas.DataFrame
+        One month of the raw tables.
+
+    Returns
+    -------
+    list of str
+        Empty where everything holds.
+    """
+    from pandera.errors import SchemaErrors
+
+    broken: set[str] = set()
+    for table, schema in ((flights, schemas["flights"]), (weather, schemas["weather"])):
+        try:
+            schema.validate(table, lazy=True)
+        except SchemaErrors as error:
+            broken |= set(error.failure_cases["check"].astype(str))
+    return sorted(broken)
+
+
+def month(year: int, number: int) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """One month of the raw flights and weather.
+
+    Parameters
+    ----------
+    year : int
+        2013 or 2023.
+    number : int
+        1 to 12.
+
+    Returns
+    -------
+    tuple of two pandas.DataFrame
+        Flights and weather.
+
+    Examples
+    --------
+    >>> [len(table) for table in month(2013, 1)]
+    [27004, 2226]
+    """
+    flights, weather = _year("flights", year), _year("weather", year)
+    return flights[flights.month == number].copy(), weather[weather.month == number].copy()
+
+
+_year = cache(data.load)
+
+
+def _names(answer: Answer, flights: pd.DataFrame, weather: pd.DataFrame) -> list[str]:
+    return broken_columns(answer(), flights, weather)
+
+
+@contract.claim("it accepts January, July and October 2013 as published")
+def accepts(answer: Answer) -> None:
+    for number in (1, 7, 10):
+        expect(_names(answer, *month(2013, number)), [])
+
+
+@contract.claim(
+    "it names wind_speed in February 2013, where an anemometer reports more than 1,000 mph"
+)
+def anemometer(answer: Answer) -> None:
+    expect(_names(answer, *month(2013, 2)), ["wind_speed"])
+
+
+@contract.claim("it catches flight numbers that became codes dealt out from 1")
+def dealt_codes(answer: Answer) -> None:
+    flights, weather = month(2013, 7)
+    flights["flight"] = pd.factorize(flights.flight)[0] + 1
+    expect(_names(answer, flights, weather), ["flight"])
+
+
+@contract.claim("it catches flight codes that are dealt out from 5,000")
+def shifted_codes(answer: Answer) -> None:
+    flights, weather = month(2013, 7)
+    flights["flight"] = pd.factorize(flights.flight)[0] + 5000
+    expect(_names(answer, flights, weather), ["flight"])
+
+
+@contract.claim("it catches a time_hour that is local time stamped UTC")
+def local_stamp(answer: Answer) -> None:
+    flights, weather = month(2013, 7)
+    flights["time_hour"] -= pd.Timedelta(hours=4)
+    expect(_names(answer, flights, weather), ["time_hour"])
+
+
+@contract.claim("it catches a time_hour that forgets daylight saving and is one hour off")
+def forgot_summer(answer: Answer) -> None:
+    flights, weather = month(2013, 7)
+    flights["time_hour"] += pd.Timedelta(hours=1)
+    expect(_names(answer, flights, weather), ["time_hour"])
+
+
+@contract.claim("it catches a wind_gust that is wind_speed in another unit")
+def copied_gust(answer: Answer) -> None:
+    flights, weather = month(2013, 1)
+    weather["wind_gust"] = weather.wind_speed * 1.15078
+    expect(_names(answer, flights, weather), ["wind_gust"])
+
+
+@contract.claim(
+    "it catches a wind_gust that is wind_speed itself, where the wind blows hard enough"
+)
+def same_gust(answer: Answer) -> None:
+    flights, weather = month(2013, 1)
+    weather["wind_gust"] = weather.wind_speed.where(weather.wind_gust.notna())
+    expect(_names(answer, flights, weather), ["wind_gust"])
+
+
+@contract.claim("it catches a precip that counts traces as 0.0001 inch")
+def traces(answer: Answer) -> None:
+    flights, weather = month(2013, 7)
+    weather["precip"] = weather.precip.where(weather.precip > 0, 0.0001)
+    expect(_names(answer, flights, weather), ["precip"])
+
+
+@contract.claim("it catches a precip in millimetres")
+def millimetres(answer: Answer) -> None:
+    flights, weather = month(2013, 7)
+    weather["precip"] *= 25.4
+    expect(_names(answer, flights, weather), ["precip"])
+
+
+@contract.claim("it catches a pressure whose gaps were filled from neighbours")
+def filled(answer: Answer) -> None:
+    flights, weather = month(2013, 7)
+    weather["pressure"] = weather.pressure.ffill().bfill()
+    expect(_names(answer, flights, weather), ["pressure"])
+
+
+@contract.claim("it catches a barometer that reports less than half of the time")
+def silent_barometer(answer: Answer) -> None:
+    flights, weather = month(2013, 7)
+    weather["pressure"] = weather.pressure.where(np.arange(len(weather)) % 5 < 2)
+    expect(_names(answer, flights, weather), ["pressure"])
+
+
+@contract.claim("it names the five broken columns of March and August 2023, and no sound one")
+def ten_years_later(answer: Answer) -> None:
+    for number in (3, 8):
+        expect(
+            _names(answer, *month(2023, number)),
+            ["flight", "precip", "pressure", "time_hour", "wind_gust"],
+        )
+
+
+contract.mistake(
+    "a range for the flight number",
+    fails="dealt_codes",
+    old="t.flight.nunique() < 0.9 * (t.flight.max() - t.flight.min())",
+    new="t.flight.between(1, 9999).all()",
+)
+contract.mistake(
+    "only codes from 1 count as dealt out",
+    fails="shifted_codes",
+    old="t.flight.nunique() < 0.9 * (t.flight.max() - t.flight.min())",
+    new="t.flight.nunique() < t.flight.max()",
+)
+contract.mistake(
+    "time_hour is UTC because its type says so",
+    fails="local_stamp",
+    old="(t.time_hour == utc_hour(t)).all()",
+    new='str(t.time_hour.dt.tz) == "UTC"',
+)
+contract.mistake(
+    "UTC is anything but local time",
+    fails="forgot_summer",
+    old="(t.time_hour == utc_hour(t)).all()",
+    new="(t.time_hour.dt.hour != t.hour).all()",
+)
+contract.mistake(
+    "a gust is at least the wind",
+    fails="copied_gust",
+    old='t.eval("wind_gust / wind_speed").round(3).nunique() > 10',
+    new="(t.wind_gust >= t.wind_speed)[t.wind_gust.notna()].all()",
+)
+contract.mistake(
+    "a gust is mostly missing",
+    fails="same_gust",
+    old='t.eval("wind_gust / wind_speed").round(3).nunique() > 10',
+    new="t.wind_gust.isna().mean() > 0.5",
+)
+contract.mistake(
+    "rain is between nothing and a flood",
+    fails="traces",
+    old="np.allclose(t.precip * 100, (t.precip * 100).round())",
+    new="t.precip.between(0, 5).all()",
+)
+contract.mistake(
+    "the smallest rain is a hundredth",
+    fails="millimetres",
+    old="np.allclose(t.precip * 100, (t.precip * 100).round())",
+    new="t.precip[t.precip > 0].min() >= 0.01",
+)
+contract.mistake(
+    "the fewer missing, the better",
+    fails="filled",
+    old="0.02 < t.pressure.isna().mean() < 0.30",
+    new="t.pressure.isna().mean() < 0.30",
+)
+contract.mistake(
+    "missing is normal, so any share will do",
+    fails="silent_barometer",
+    old="0.02 < t.pressure.isna().mean() < 0.30",
+    new="0.02 < t.pressure.isna().mean()",
+)
+contract.mistake(
+    "a barometer must report nine times in ten",
+    fails="accepts",
+    old="0.02 < t.pressure.isna().mean() < 0.30",
+    new="0.02 < t.pressure.isna().mean() < 0.10",
+)
+contract.mistake(
+    "the example is thrown away",
+    fails="anemometer",
+    old="t.wind_speed.dropna().between(0, 150).all()",
+    new="True",
+)
+contract.mistake(
+    "a sound column is accused: an anemometer that cannot tell the direction in a calm",
+    fails="ten_years_later",
+    old='"wind_speed": lambda t',
+    new='"wind_dir": lambda t: t.wind_dir.isna().mean() < 0.05,\n        "wind_speed": lambda t',
+)
+
+
+@contract.alternative
+def as_table_schemas():
+    import pandera.pandas as pa
+
+    def hours_ahead(t):
+        offset = pd.to_datetime(t[["year", "month", "day"]].astype(int)).dt.tz_localize(
+            "America/New_York"
+        )
+        noon = offset + pd.Timedelta(hours=12)
+        ahead = (t.time_hour.dt.hour - t.hour.astype(int)) % 24
+        return bool(
+            (ahead == -noon.map(lambda m: m.utcoffset().total_seconds() / 3600)).mean() > 0.99
+        )
+
+    def numbers_leave_gaps(t):
+        numbers = np.sort(t.flight.unique().astype(int))
+        return bool((np.diff(numbers) > 1).mean() > 0.05)
+
+    gust = pa.Check(
+        lambda t: (t.wind_gust / t.wind_speed.where(t.wind_speed > 0)).std() > 0.01,
+        name="wind_gust",
+    )
+    rain = pa.Check(lambda t: bool(((t.precip * 100).round(6) % 1 == 0).all()), name="precip")
+    gaps = pa.Check(lambda t: bool(0.03 <= t.pressure.isna().mean() <= 0.25), name="pressure")
+    storm = pa.Check(lambda t: bool((t.wind_speed.fillna(0) < 200).all()), name="wind_speed")
+    return {
+        "flights": pa.DataFrameSchema(
+            checks=[
+                pa.Check(numbers_leave_gaps, name="flight"),
+                pa.Check(hours_ahead, name="time_hour"),
+            ]
+        ),
+        "weather": pa.DataFrameSchema(checks=[gust, rain, gaps, storm]),
+    }

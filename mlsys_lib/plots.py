@@ -1,0 +1,190 @@
+"""The book's figures: one message each, said in the title as a sentence.
+
+Every function gives a `Chart`, which a notebook shows as SVG. The same data gives the same text to the
+byte, so that CI compares figures like any other output.
+"""
+
+import io
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+import numpy.typing as npt
+from cycler import cycler
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+__all__ = ["Chart", "bars", "lines", "loglog"]
+
+# Okabe and Ito's colours, which colour-blind readers tell apart, without the yellow that white hides.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
+INK, QUIET = "#222222", "#6b6b6b"
+STYLE: Any = {
+    "axes.edgecolor": QUIET,
+    "axes.labelcolor": INK,
+    "axes.prop_cycle": cycler(color=COLOURS),
+    "axes.spines.right": False,
+    "axes.spines.top": False,
+    "font.family": "DejaVu Sans",  # comes with matplotlib
+    "font.size": 10,
+    "svg.fonttype": "none",  # text stays text: smaller files, readable by machines
+    "svg.hashsalt": "flight-tested",
+    "text.color": INK,
+    "xtick.color": QUIET,
+    "ytick.color": QUIET,
+}
+
+
+class Chart:
+    """A figure that shows itself as SVG, the same bytes each time."""
+
+    def __init__(self, figure: Figure) -> None:
+        self.figure = figure
+
+    def _repr_svg_(self) -> str:
+        with matplotlib.rc_context(STYLE):
+            text = io.StringIO()
+            self.figure.savefig(
+                text, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None}
+            )
+        # A reader without DejaVu has Verdana, which it was drawn after, or something.
+        return text.getvalue().replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif")
+
+    def save(self, path: Path) -> None:
+        """Write the figure as an SVG file, replacing it in one step."""
+        scratch = path.with_suffix(".svg.tmp")
+        scratch.write_text(self._repr_svg_(), encoding="utf-8")
+        os.replace(scratch, path)
+
+
+def bars(
+    values: Mapping[str, float],
+    title: str,
+    xlabel: str,
+    highlight: Sequence[str] = (),
+    note: str = "{:g}",
+) -> Chart:
+    """Horizontal bars, one a name, in the given order, each with its value beside it.
+
+    Parameters
+    ----------
+    values : mapping of str to float
+        Name and length of each bar, from the top down.
+    title, xlabel : str
+        The message, and the axis with its unit.
+    highlight : sequence of str, optional
+        The bars that the message is about.
+    note : str, default "{:g}"
+        How to print a value.
+
+    Returns
+    -------
+    Chart
+
+    Examples
+    --------
+    >>> bars({"CSV": 36.6, "Parquet": 5.9}, "Parquet takes a sixth", "size (MB)")  # doctest: +ELLIPSIS
+    <mlsys_lib.plots.Chart object at ...>
+    """
+    chart, axes = _canvas(title, xlabel, "", height=0.6 + 0.34 * len(values))
+    names = list(values)
+    colours = [COLOURS[1] if name in highlight else COLOURS[0] for name in names]
+    drawn = axes.barh(names, [values[name] for name in names], color=colours, height=0.62)
+    axes.bar_label(drawn, [note.format(values[name]) for name in names], padding=4, color=INK)
+    axes.invert_yaxis()
+    axes.tick_params(axis="y", length=0, labelcolor=INK)
+    axes.spines["left"].set_visible(False)
+    return chart
+
+
+def lines(
+    x: npt.ArrayLike,
+    curves: Mapping[str, npt.ArrayLike],
+    title: str,
+    xlabel: str,
+    ylabel: str,
+    **options: Any,
+) -> Chart:
+    """Curves over one axis, each labelled at its right end.
+
+    Parameters
+    ----------
+    x : array of shape (n_points,)
+        Common positions.
+    curves : mapping of str to array of shape (n_points,)
+        Label and values of each curve.
+    title, xlabel, ylabel : str
+        The message, and the axes with their units.
+    **options
+        For `matplotlib.axes.Axes.set`, such as ``ylim=(0, 1)``.
+
+    Returns
+    -------
+    Chart
+
+    Examples
+    --------
+    >>> lines([1, 2], {"a": [1, 2]}, "It rises", "day", "flights")  # doctest: +ELLIPSIS
+    <mlsys_lib.plots.Chart object at ...>
+    """
+    chart, axes = _canvas(title, xlabel, ylabel)
+    for label, values in curves.items():
+        (line,) = axes.plot(x, values, linewidth=2)
+        _label_end(
+            axes, label, np.asarray(x)[-1], np.asarray(values, float)[-1], str(line.get_color())
+        )
+    axes.set(**options)
+    return chart
+
+
+def loglog(
+    x: npt.ArrayLike, curves: Mapping[str, npt.ArrayLike], title: str, xlabel: str, ylabel: str
+) -> Chart:
+    """As `lines`, with points, on logarithmic axes: for times and sizes that differ by orders of magnitude.
+
+    Parameters
+    ----------
+    x : array of shape (n_points,), positive
+        Common positions.
+    curves : mapping of str to array of shape (n_points,), positive
+        Label and values of each curve.
+    title, xlabel, ylabel : str
+        The message, and the axes with their units.
+
+    Returns
+    -------
+    Chart
+
+    Examples
+    --------
+    >>> loglog([1, 10], {"a": [1, 9]}, "It grows with the rows", "rows", "time (s)")  # doctest: +ELLIPSIS
+    <mlsys_lib.plots.Chart object at ...>
+    """
+    chart = lines(x, curves, title, xlabel, ylabel, xscale="log", yscale="log")
+    for line in chart.figure.axes[0].get_lines():
+        line.set_marker("o")
+    return chart
+
+
+def _canvas(title: str, xlabel: str, ylabel: str, height: float = 3.2) -> tuple[Chart, Axes]:
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(5.8, height), layout="constrained")
+        axes = figure.add_subplot()
+        figure.suptitle(title, x=0.01, ha="left", fontsize=11.5, fontweight="bold")
+        axes.set(xlabel=xlabel, ylabel=ylabel)
+    return Chart(figure), axes
+
+
+def _label_end(axes: Axes, label: str, x: float, y: float, colour: str) -> None:
+    axes.annotate(
+        label,
+        (x, y),
+        xytext=(7, 0),
+        textcoords="offset points",
+        va="center",
+        color=colour,
+        annotation_clip=False,
+    )

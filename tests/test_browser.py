@@ -1,0 +1,155 @@
+"""The book as a reader opens it: every page in a browser, light and dark, desktop and phone."""
+
+import functools
+import http.server
+import os
+import shutil
+import threading
+
+import pytest
+
+pytest.importorskip("playwright", reason="the browser tests need the extra 'test'")
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import sync_playwright
+from test_book import CHAPTERS, HTML, PAGES, build_book
+
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
+)
+HOW = "no Chromium here, so the book is NOT tested in a browser; get it with: apt-get install chromium"
+# The first two let it run headless as root; the others keep it from calling home.
+FLAGS = [
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+WIDTHS = {"desktop": 1400, "phone": 390}
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture(scope="session")
+def site():
+    """The address of the built book on a plain server on the loopback."""
+    result = build_book()
+    assert result.returncode == 0, result.stdout + result.stderr
+    handler = functools.partial(Quiet, directory=str(HTML))
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+@pytest.fixture(scope="session")
+def browser():
+    if CHROMIUM is None:
+        pytest.fail(HOW) if os.environ.get("CI") else pytest.skip(HOW)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def open_page(browser, site):
+    """Open a page; whatever goes wrong while it is open fails the test at its end."""
+    contexts, complaints = [], []
+
+    def open_page(path, theme="light", width="desktop"):
+        size = {"width": WIDTHS[width], "height": 900}
+        contexts.append(
+            browser.new_context(viewport=size, color_scheme=theme, reduced_motion="reduce")
+        )
+        page = contexts[-1].new_page()
+        page.on("console", lambda m: complaints.append(m.text) if m.type == "error" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("requestfailed", lambda r: complaints.append(f"failed: {r.url}"))
+        page.on(
+            "response",
+            lambda r: complaints.append(f"{r.status}: {r.url}") if r.status >= 400 else None,
+        )
+        page.on(
+            "request",
+            lambda r: (
+                None
+                if r.url.startswith((site, "data:"))
+                else complaints.append(f"foreign: {r.url}")
+            ),
+        )
+        page.goto(f"{site}/{path}", wait_until="networkidle")
+        return page
+
+    yield open_page
+    for context in contexts:
+        context.close()
+    assert complaints == []
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("name", [*PAGES, "search"])
+def test_a_page_is_quiet_and_accessible_and_fits(open_page, name, theme, width):
+    page = open_page(f"{name}.html", theme, width)
+    assert page.evaluate("document.documentElement.dataset.theme") == theme
+    page.evaluate("document.querySelectorAll('details').forEach(fold => fold.open = true)")
+    page.wait_for_function(
+        "!document.querySelector('pre:not([tabindex])')"
+    )  # the theme's script has run
+    overhang = page.evaluate(
+        "document.documentElement.scrollWidth - document.documentElement.clientWidth"
+    )
+    assert overhang <= 0, f"{overhang} px wider than the window"
+    # Without preload: axe would look for the style sheets' imports in the wrong folder.
+    found = Axe().run(page, options={"preload": False}).response["violations"]
+    assert [(v["id"], [n["html"] for n in v["nodes"]]) for v in found] == []
+
+
+def test_the_first_page_is_the_landing_page(open_page):
+    assert open_page("").title().startswith("Flight-Tested ML Systems")
+
+
+def test_search_finds_a_term(open_page):
+    page = open_page("book/index.html")
+    page.locator(".search-button-field").first.click()
+    page.locator(".search-button__search-container input").fill("as-of join")
+    page.keyboard.press("Enter")
+    page.locator("#search-results a", has_text="Glossary").first.wait_for()
+
+
+def test_the_theme_toggles(open_page):
+    page = open_page("book/index.html")
+    seen = set()
+    for _ in range(3):
+        page.locator(".theme-switch-button:visible").click()
+        seen.add(page.evaluate("getComputedStyle(document.body).backgroundColor"))
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_solution_folds_out_by_keyboard(open_page, chapter):
+    fold = open_page(f"{chapter}.html").locator("details.solution").first
+    assert not fold.locator("pre").first.is_visible()
+    fold.locator("summary").focus()
+    fold.page.keyboard.press("Enter")
+    assert fold.locator("pre").first.is_visible()
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_figures_turn_over_in_the_dark(open_page, chapter):
+    for theme, expected in (("light", "none"), ("dark", "invert(1) hue-rotate(180deg)")):
+        figures = open_page(f"{chapter}.html", theme).locator(".cell_output img")
+        assert figures.count()
+        assert set(figures.evaluate_all("all => all.map(x => getComputedStyle(x).filter)")) == {
+            expected
+        }
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_wide_table_scrolls_in_its_own_box(open_page, chapter):
+    boxes = open_page(f"{chapter}.html", width="phone").locator(".cell_output .output.text_html")
+    widest = boxes.evaluate_all(
+        "all => Math.max(0, ...all.map(x => x.getBoundingClientRect().right))"
+    )
+    assert widest <= WIDTHS["phone"]
