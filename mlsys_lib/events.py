@@ -1,0 +1,374 @@
+"""The event log: an ordered, durable record of what was reported, that any consumer can read again.
+
+A producer appends; nothing is ever changed or removed. Each consumer keeps one number, its position:
+the offset that it reads next. That number, and not the data, is all that a crash can set back.
+
+=============================  =================================================================
+``append(events)``             store what is not stored yet; durable when the call returns
+``read(offset, limit)``        events from an offset on, in their order
+``position(consumer)``         where a consumer goes on reading
+``commit(consumer, offset)``   move that position forward: what lies before it is done
+``replay(consumer, offset)``   move it back, on purpose
+=============================  =================================================================
+
+Delivery is at least once: a consumer that dies between its work and its `commit` gets the same events
+again. An append is idempotent: an event whose key is stored already is not stored a second time.
+
+The log is one SQLite file. A topic of Kafka with one partition has the same verbs.
+"""
+
+import json
+import sqlite3
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+if TYPE_CHECKING:  # the log itself needs neither pandas nor the world
+    import pandas as pd
+
+    from mlsys_lib.world import Moment, World
+
+__all__ = ["TOPICS", "Event", "Log", "reports"]
+
+TOPICS = ("departures", "arrivals", "weather")
+
+_FLIGHT = ["flight_id", "carrier", "origin", "dest"]
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS events (
+    place INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, topic TEXT NOT NULL,
+    event_time TEXT NOT NULL, available_at TEXT NOT NULL, value TEXT NOT NULL
+);
+CREATE TABLE IF NOT EXISTS consumers (name TEXT PRIMARY KEY, position INTEGER NOT NULL);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One report.
+
+    Parameters
+    ----------
+    topic : str
+        What kind of report; those of the desk are `TOPICS`.
+    key : str
+        The idempotency key: two events with one key are one event, delivered twice.
+    event_time, available_at : datetime, aware
+        When it happened, and when it could first be known.
+    value : mapping of str to JSON values
+        What is reported.
+    offset : int, default -1
+        Its place in the log; -1 before it has one.
+    """
+
+    topic: str
+    key: str
+    event_time: datetime
+    available_at: datetime
+    value: Mapping[str, Any]
+    offset: int = -1
+
+
+class Log:
+    """An append-only log in one SQLite file.
+
+    Parameters
+    ----------
+    path : str or pathlib.Path
+        The file; made if it does not exist. Several processes may open it at once.
+
+    Raises
+    ------
+    ValueError
+        If the folder does not exist, or the file is something else than a log.
+
+    References
+    ----------
+    Kreps (2013), "The Log: What every software engineer should know about real-time data's unifying
+    abstraction"; SQLite documentation, "Write-Ahead Logging".
+
+    Examples
+    --------
+    The first reports of a morning; sent twice, stored once.
+
+    >>> import tempfile
+    >>> from mlsys_lib import World
+    >>> morning = list(reports(World("2013-04-22 10:02"), since="2013-04-22 09:45"))
+    >>> log = Log(tempfile.mkdtemp() + "/desk.db")
+    >>> log.append(morning), log.append(morning), len(log)
+    (10, 0, 10)
+    >>> for event in log.read(offset=7, limit=2):
+    ...     print(event.offset, event.key, event.value["dep_delay"])
+    7 departures/2013-04-22/B6501/JFK -8.0
+    8 departures/2013-04-22/US2114/LGA -8.0
+    >>> log.commit("features", 9)
+    >>> log.position("features")
+    9
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        if not self.path.parent.is_dir():
+            raise ValueError(
+                f"{self.path.parent} is no folder; make it before you open a log in it"
+            )
+        try:
+            # Autocommit: where a transaction begins and ends is written below, not guessed.
+            self._db = sqlite3.connect(self.path, timeout=30, isolation_level=None)
+            self._db.execute("PRAGMA journal_mode = WAL")
+            self._db.execute("PRAGMA synchronous = FULL")
+            self._db.executescript(_SCHEMA)
+            self._db.execute(
+                "SELECT place, key, topic, event_time, available_at, value FROM events LIMIT 0"
+            )
+        except sqlite3.DatabaseError as error:
+            raise ValueError(
+                f"{self.path} is not an event log ({error}); give another path"
+            ) from error
+
+    def __repr__(self) -> str:
+        return f"Log('{self.path}'): {len(self):,} events"
+
+    def __len__(self) -> int:
+        return int(self._one("SELECT coalesce(max(place) + 1, 0) FROM events"))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file. Nothing is lost without it."""
+        self._db.close()
+
+    def append(self, events: Iterable[Event]) -> int:
+        """Store events in the given order, all or none; those stored already are left out.
+
+        Parameters
+        ----------
+        events : iterable of Event
+
+        Returns
+        -------
+        int
+            How many were new. Once it returns they survive a crash.
+
+        Raises
+        ------
+        ValueError
+            If a time is naive, a value is not JSON, or a key is in the log with another content.
+        """
+        rows = [_row(event) for event in events]
+        with self._writing():
+            before = len(self)
+            self._db.executemany(
+                "INSERT INTO events SELECT coalesce(max(place) + 1, 0), ?, ?, ?, ?, ? FROM events WHERE true "
+                "ON CONFLICT (key) DO NOTHING",
+                rows,
+            )
+            stored = len(self) - before
+            if stored < len(rows):
+                self._refuse_other_content(rows)
+        return stored
+
+    def read(self, offset: int = 0, limit: int = 1000) -> list[Event]:
+        """The events from an offset on, in the order of the log.
+
+        Parameters
+        ----------
+        offset : int, default 0
+            The first event wanted; the log's length gives an empty list.
+        limit : int, default 1000
+            How many events at most.
+
+        Returns
+        -------
+        list of Event
+
+        Raises
+        ------
+        ValueError
+            If `offset` is negative or `limit` is not positive.
+        """
+        if offset < 0 or limit < 1:
+            raise ValueError(
+                f"offset={offset}, limit={limit}: read from 0 or later, at least one event"
+            )
+        found = self._db.execute(
+            "SELECT topic, key, event_time, available_at, value, place FROM events "
+            "WHERE place >= ? ORDER BY place LIMIT ?",
+            (offset, limit),
+        )
+        return [
+            Event(
+                topic,
+                key,
+                datetime.fromisoformat(event),
+                datetime.fromisoformat(known),
+                json.loads(value),
+                place,
+            )
+            for topic, key, event, known, value, place in found
+        ]
+
+    def position(self, consumer: str) -> int:
+        """The offset at which a consumer goes on reading; 0 for one that has not committed yet."""
+        return int(
+            self._one("SELECT coalesce(max(position), 0) FROM consumers WHERE name = ?", consumer)
+        )
+
+    def commit(self, consumer: str, offset: int) -> None:
+        """Declare everything before `offset` done: it is not delivered to this consumer again.
+
+        Parameters
+        ----------
+        consumer : str
+            Any name; each has a position of its own.
+        offset : int
+            The offset to go on from: one more than that of the last event done.
+
+        Raises
+        ------
+        ValueError
+            If `offset` lies behind the position or beyond the end of the log.
+        """
+        with self._writing():
+            if offset < (here := self.position(consumer)):
+                raise ValueError(
+                    f"{consumer!r} has committed {here}; {offset} lies behind it. To read again, use replay()"
+                )
+            self._move(consumer, offset)
+
+    def replay(self, consumer: str, offset: int = 0) -> None:
+        """Set a consumer's position to any offset, so that it reads the same events again.
+
+        Parameters
+        ----------
+        consumer : str
+        offset : int, default 0
+            Where it shall begin again.
+
+        Raises
+        ------
+        ValueError
+            If `offset` is negative or beyond the end of the log.
+        """
+        with self._writing():
+            self._move(consumer, offset)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        """A transaction, alone with the file: all of it, or nothing."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            self._db.execute("COMMIT")
+        except BaseException:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
+            raise
+
+    def _move(self, consumer: str, offset: int) -> None:
+        if not 0 <= offset <= len(self):
+            raise ValueError(
+                f"offset {offset} is not in the log, which holds {len(self)} events: 0 to {len(self)}"
+            )
+        self._db.execute(
+            "INSERT INTO consumers VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET position = excluded.position",
+            (consumer, offset),
+        )
+
+    def _one(self, query: str, *values: object) -> Any:
+        return self._db.execute(query, values).fetchone()[0]
+
+    def _refuse_other_content(self, rows: list[tuple[str, str, str, str, str]]) -> None:
+        for row in rows:
+            found = self._db.execute(
+                "SELECT key, topic, event_time, available_at, value FROM events WHERE key = ?",
+                row[:1],
+            ).fetchone()
+            if found != row:
+                raise ValueError(
+                    f"the log holds {row[0]!r} with another content: {found[4]}, not {row[4]}. "
+                    "A correction is a new event with a key of its own"
+                )
+
+
+def reports(world: "World", since: "Moment | None" = None) -> Iterator[Event]:
+    """Every departure, arrival and observation that was reported by now, in the order of the reports.
+
+    Parameters
+    ----------
+    world : World
+        Its clock decides what has been reported.
+    since : str or pandas.Timestamp, optional
+        Only what happened at or after this moment.
+
+    Yields
+    ------
+    Event
+        By `available_at`; at one moment, in the order of `TOPICS`. Delays are in minutes, the weather
+        in the units of `World.weather`; what was not measured is None.
+
+    Examples
+    --------
+    >>> from mlsys_lib import World
+    >>> first = next(reports(World("2013-04-22 10:15"), since="2013-04-22 09:45"))
+    >>> first.key, f"{first.event_time:%H:%M}", f"{first.available_at:%H:%M}", first.value["dep_delay"]
+    ('departures/2013-04-22/US2161/LGA', '09:49', '09:59', -11.0)
+    """
+    import pandas as pd
+
+    from mlsys_lib.world import MEASURED
+
+    columns = {
+        "departures": [*_FLIGHT, "dep_delay"],
+        "arrivals": [*_FLIGHT, "arr_delay"],
+        "weather": ["origin", *MEASURED],
+    }
+    tables = {topic: getattr(world, topic)(since) for topic in TOPICS}
+    order = pd.concat([table.available_at for table in tables.values()]).argsort(kind="stable")
+    made = [event for topic in TOPICS for event in _events(topic, tables[topic], columns[topic])]
+    for place in order.to_numpy():
+        yield made[place]
+
+
+def _events(topic: str, table: "pd.DataFrame", columns: list[str]) -> Iterator[Event]:
+    import pandas as pd
+
+    happened, known = (
+        pd.DatetimeIndex(table[name]).as_unit("us").to_pydatetime()
+        for name in ("event_time", "available_at")
+    )
+    shown = table[columns].astype(object).where(table[columns].notna(), None)
+    values: list[dict[str, Any]] = shown.to_dict("records")  # type: ignore[assignment]
+    for event_time, available_at, value in zip(happened, known, values, strict=True):
+        name = value.get("flight_id") or f"{value['origin']}/{event_time:%Y-%m-%dT%H:%M}"
+        yield Event(topic, f"{topic}/{name}", event_time, available_at, value)
+
+
+def _row(event: Event) -> tuple[str, str, str, str, str]:
+    times = []
+    for name in ("event_time", "available_at"):
+        moment: datetime = getattr(event, name)
+        if not isinstance(moment, datetime) or moment.tzinfo is None:
+            raise ValueError(
+                f"{name}={moment!r} of {event.key!r} is naive; give an aware datetime, in UTC"
+            )
+        times.append(moment.astimezone(UTC).isoformat())
+    try:
+        value = json.dumps(event.value, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"the value of {event.key!r} is not JSON ({error}): use text, finite numbers, true, false and None"
+        ) from error
+    return event.key, event.topic, times[0], times[1], value

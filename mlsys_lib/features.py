@@ -1,0 +1,513 @@
+"""The features, each defined once, and computed in two ways that give the same values.
+
+`ROLLING` declares each rolling feature as data: which reports, grouped by what, how far back, which
+figure. `rolling` makes an expression of it for any SQL engine that Ibis speaks (DuckDB here);
+`Stream` makes deques of it, fed one event at a time. `batch` gives all features of many decisions.
+
+A window of two hours at a decision holds the reports that reached the desk in the two hours up to it:
+``decided_at - 2 h < available_at <= decided_at``. Windows run over `available_at`, not over event time:
+what has reached the desk never changes afterwards, so both ways count the same reports.
+"""
+
+import math
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import ibis
+import ibis.expr.types as ir
+import pandas as pd
+
+from mlsys_lib.events import Event
+from mlsys_lib.world import (
+    HOME,
+    MEASURED,
+    PUBLISHED,
+    TIMETABLE_DAYS,
+    AvailabilityError,
+    World,
+    examples,
+)
+
+__all__ = [
+    "CATEGORIES",
+    "FEATURES",
+    "LATE",
+    "ROLLING",
+    "SCHEDULE",
+    "Rolling",
+    "Stream",
+    "batch",
+    "published",
+    "rolling",
+    "schedule",
+]
+
+LATE = 15  # minutes from which on a departure or an arrival is late
+CATEGORIES = ["carrier", "origin", "dest"]
+SCHEDULE = [
+    "day_of_week",
+    "dep_minute",
+    "arr_minute",
+    "distance",
+    "block_minutes",
+    "hour_flights",
+    *CATEGORIES,
+]
+_Span = tuple[str, tuple[str, ...], int]
+_UTC = "timestamp('UTC')"
+_PARTS = ("count", "late", "delay")
+_DELAY = {"departures": "dep_delay", "arrivals": "arr_delay"}
+
+
+@dataclass(frozen=True)
+class Rolling:
+    """One rolling feature, declared.
+
+    Parameters
+    ----------
+    name : str
+    topic : str
+        Whose reports: departures or arrivals.
+    by : tuple of str
+        The reports that agree with the decision's flight in these columns count.
+    hours : int
+        The length of the window.
+    figure : str
+        ``late rate`` (share of delays of `LATE` minutes or more), ``mean delay`` (minutes) or ``count``.
+    """
+
+    name: str
+    topic: str
+    by: tuple[str, ...]
+    hours: int
+    figure: str = "late rate"
+
+    @property
+    def span(self) -> _Span:
+        """What features share that differ only in their figure."""
+        return self.topic, self.by, self.hours
+
+
+ROLLING = (
+    Rolling("origin_landed_late_2h", "arrivals", ("origin",), 2),
+    Rolling("origin_landed_late_24h", "arrivals", ("origin",), 24),
+    Rolling("carrier_landed_late_24h", "arrivals", ("carrier",), 24),
+    Rolling("route_landed_late_7d", "arrivals", ("origin", "dest"), 7 * 24),
+    Rolling("origin_left_late_1h", "departures", ("origin",), 1),
+    Rolling("origin_left_late_3h", "departures", ("origin",), 3),
+    Rolling("carrier_left_late_3h", "departures", ("carrier",), 3),
+    Rolling("origin_left_delay_3h", "departures", ("origin",), 3, "mean delay"),
+    Rolling("origin_landed_count_2h", "arrivals", ("origin",), 2, "count"),
+    Rolling("carrier_landed_count_24h", "arrivals", ("carrier",), 24, "count"),
+    Rolling("route_landed_count_7d", "arrivals", ("origin", "dest"), 7 * 24, "count"),
+    Rolling("origin_left_count_1h", "departures", ("origin",), 1, "count"),
+)
+FEATURES = [*SCHEDULE, *MEASURED, *(feature.name for feature in ROLLING)]
+
+
+def batch(
+    world: World, decisions: pd.DataFrame, features: Iterable[Rolling] = ROLLING
+) -> pd.DataFrame:
+    """All features of many decisions, each seeing only what had reached the desk at its own moment.
+
+    Parameters
+    ----------
+    world : World
+        Its clock decides which labels have matured; each row's own `decided_at` decides all else.
+    decisions : pandas.DataFrame of shape (n_decisions, 2 or more)
+        `flight_id` and `decided_at`, as `World.decisions` gives them.
+    features : iterable of Rolling, default `ROLLING`
+
+    Returns
+    -------
+    pandas.DataFrame of shape (n_decisions, n_columns)
+        What `examples` gives, in the same order, and the columns of `SCHEDULE` and of `features`.
+        A rate or mean over no reports is missing, a count of them is 0.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing, a flight does not exist.
+    AvailabilityError
+        If a decision lies in the world's future, or before the timetable of its flight was out.
+
+    Examples
+    --------
+    LaGuardia on 22 April 2013, at 11 in the morning in New York: the sky is clear, four of ten are late.
+
+    >>> world = World("2013-04-22 16:00")
+    >>> rows = batch(world, world.decisions(since="2013-04-22 10:00"))
+    >>> noon = rows[(rows.origin == "LGA") & (rows.decided_at == "2013-04-22 15:00")].iloc[0]
+    >>> noon[["visib", "origin_landed_late_2h", "origin_landed_count_2h"]].to_list()
+    [10.0, 0.41379310344827586, 29]
+    """
+    if world.lag % pd.Timedelta("1s"):
+        raise ValueError(
+            f"lag={world.lag} is no whole number of seconds, which the windows count in"
+        )
+    features = tuple(features)
+    rows = examples(world, decisions)
+    planned = schedule(published(world)).drop(columns=["distance", *CATEGORIES])
+    reach = pd.Timedelta(hours=max((feature.hours for feature in features), default=0)) + world.lag
+    since = None if rows.empty else rows.decided_at.min() - reach
+    engine = ibis.duckdb.connect()
+    try:
+        departures, arrivals = (
+            _stored(
+                engine,
+                topic,
+                getattr(world, topic)(since),
+                {"available_at": _UTC, delay: "float64"},
+            )
+            for topic, delay in _DELAY.items()
+        )
+        wanted = rows.assign(row=rows.index)
+        asked = _stored(engine, "decisions", wanted, {"decided_at": _UTC, "row": "int64"})
+        # A query a group holds one group's totals in memory, not all of them.
+        found = [
+            rolling(departures, arrivals, asked, group).to_pandas().set_index("row")
+            for group in _groups(features)
+        ]
+    finally:
+        engine.disconnect()
+    made = rows.join(planned, on="flight_id").join(found)
+    return made[[*rows.columns, *planned.columns, *(feature.name for feature in features)]]
+
+
+def _stored(engine: Any, name: str, table: pd.DataFrame, columns: dict[str, str]) -> ir.Table:
+    # With its types said: those of an empty table cannot be guessed.
+    schema = dict.fromkeys(CATEGORIES, "string") | columns
+    return engine.create_table(name, table[list(schema)], schema=schema)
+
+
+def rolling(
+    departures: ir.Table,
+    arrivals: ir.Table,
+    decisions: ir.Table,
+    features: Iterable[Rolling] = ROLLING,
+) -> ir.Table:
+    """The rolling features as one expression: each window is the difference of two running totals.
+
+    Parameters
+    ----------
+    departures, arrivals : ibis table
+        `CATEGORIES`, `available_at` and the delay (`dep_delay`, `arr_delay`) in minutes.
+    decisions : ibis table
+        `CATEGORIES`, `decided_at` and `row`, a number that tells them apart.
+    features : iterable of Rolling, default `ROLLING`
+
+    Returns
+    -------
+    ibis table
+        `row` and a column a feature; the order of rows is the engine's.
+
+    Notes
+    -----
+    Reports and the moments asked for (the end and the start of each window) are put in one table and
+    summed up in order of time; what the totals grew by from start to end is what the window holds. That
+    is n log n and standard SQL: a union, a sum over a window, joins on equality. A join on a range of
+    times is quadratic in most engines, and an as-of join is in few.
+    """
+    reports = {"departures": departures, "arrivals": arrivals}
+    found = decisions.select("row")
+    for own in _groups(features):
+        topic, by = own[0].topic, own[0].by
+        start = {f.hours: decisions.decided_at - ibis.interval(hours=f.hours) for f in own}
+        moments = [decisions.select(*by, at=at) for at in (decisions.decided_at, *start.values())]
+        totals = _totals(reports[topic], _DELAY[topic], moments, by)
+        for hours, since in start.items():
+            columns = {f.name: f.figure for f in own if f.hours == hours}
+            found = found.join(_grown(totals, decisions, by, since, columns), "row")
+    return found
+
+
+def _groups(features: Iterable[Rolling]) -> list[list[Rolling]]:
+    """The features that can share their running totals."""
+    groups: dict[tuple[str, tuple[str, ...]], list[Rolling]] = {}
+    for feature in features:
+        groups.setdefault((feature.topic, feature.by), []).append(feature)
+    return list(groups.values())
+
+
+def _totals(
+    reports: ir.Table, delay: str, moments: list[ir.Table], by: tuple[str, ...]
+) -> ir.Table:
+    """For each key: how many reports, late ones and minutes of delay there were up to each moment."""
+    one, none = ibis.literal(1, "int64"), ibis.literal(0, "int64")
+    minutes = reports[delay].cast("int64")
+    counted = reports.select(
+        *by, at=reports.available_at, count=one, late=(minutes >= LATE).cast("int64"), delay=minutes
+    )
+    asked = [moment.mutate(count=none, late=none, delay=none) for moment in moments]
+    # One row a moment, so that everything reported at one moment enters at once.
+    each = (
+        ibis.union(counted, *asked)
+        .group_by([*by, "at"])
+        .agg(**{part: ibis._[part].sum() for part in _PARTS})
+    )
+    so_far = ibis.cumulative_window(group_by=by, order_by="at")
+    return each.mutate(**{part: each[part].sum().over(so_far) for part in _PARTS})
+
+
+def _grown(
+    totals: ir.Table,
+    decisions: ir.Table,
+    by: tuple[str, ...],
+    since: ir.Value,
+    columns: dict[str, str],
+) -> ir.Table:
+    """The figures of one window: by how much the totals grew from its start to its end."""
+    before = totals.view()
+    joined = decisions.join(totals, [*by, decisions.decided_at == totals.at]).join(
+        before, [*(decisions[name] == before[name] for name in by), since == before.at]
+    )
+    grown = {part: (totals[part] - before[part]).cast("int64") for part in _PARTS}
+    rate = {part: grown[part].cast("float64") / grown["count"].nullif(0) for part in _PARTS}
+    made = {"count": grown["count"], "late rate": rate["late"], "mean delay": rate["delay"]}
+    return joined.select(decisions.row, **{name: made[figure] for name, figure in columns.items()})
+
+
+def published(world: World) -> pd.DataFrame:
+    """Every flight in the timetables that are out by now, past and to come.
+
+    Parameters
+    ----------
+    world : World
+
+    Returns
+    -------
+    pandas.DataFrame of shape (n_flights, 8)
+        `flight_id`, `carrier`, `flight`, `origin`, `dest`, `distance` in miles, and `sched_dep` and
+        `sched_arr` in UTC.
+
+    Examples
+    --------
+    >>> world = World("2013-04-22 10:00")
+    >>> len(world.flights()), len(world.schedule(hours=720)), len(published(world))
+    (100644, 28045, 128666)
+    """
+    both = [world.flights()[PUBLISHED], world.schedule(hours=24 * TIMETABLE_DAYS)[PUBLISHED]]
+    return pd.concat(both, ignore_index=True).drop_duplicates("flight_id", ignore_index=True)
+
+
+def schedule(timetable: pd.DataFrame) -> pd.DataFrame:
+    """The features that the timetable alone gives.
+
+    Parameters
+    ----------
+    timetable : pandas.DataFrame of shape (n_flights, 8 or more)
+        As `published` gives it. All flights of an hour must be there, for `hour_flights`.
+
+    Returns
+    -------
+    pandas.DataFrame of shape (n_flights, 9)
+        The columns of `SCHEDULE`, by `flight_id`. `day_of_week` (Monday is 0), `dep_minute` and
+        `arr_minute` (of the day) are by the clocks of New York; `block_minutes` is the scheduled time
+        from gate to gate; `hour_flights` counts the origin's departures scheduled in the same hour.
+
+    Examples
+    --------
+    >>> schedule(World("2013-04-22 10:00").schedule(hours=1)).iloc[0].to_dict()
+    {'day_of_week': 0, 'dep_minute': 360, 'arr_minute': 419, 'distance': 214, 'block_minutes': 59, 'hour_flights': 28, 'carrier': 'US', 'origin': 'LGA', 'dest': 'DCA'}
+    """
+    dep, arr = (timetable[name].dt.tz_convert(HOME).dt for name in ("sched_dep", "sched_arr"))
+    hour = timetable.sched_dep.dt.floor("h")
+    made = timetable[["distance", *CATEGORIES]].assign(
+        day_of_week=dep.dayofweek,
+        dep_minute=dep.hour * 60 + dep.minute,
+        arr_minute=arr.hour * 60 + arr.minute,
+        block_minutes=(timetable.sched_arr - timetable.sched_dep) // pd.Timedelta("1min"),
+        hour_flights=timetable.groupby(["origin", hour]).flight_id.transform("size"),
+    )
+    whole = [name for name in SCHEDULE if name not in CATEGORIES]
+    return made[SCHEDULE].astype(dict.fromkeys(whole, "int64")).set_index(timetable.flight_id)
+
+
+class _Window:
+    """The reports of one key in the last hours, and their sums, kept up to date."""
+
+    __slots__ = ("count", "delay", "late", "reports", "span")
+
+    def __init__(self, hours: int) -> None:
+        self.span = timedelta(hours=hours)
+        self.reports: deque[tuple[datetime, int]] = deque()
+        self.count = self.late = self.delay = 0
+
+    def add(self, at: datetime, delay: int) -> None:
+        self.expire(at)
+        self.reports.append((at, delay))
+        self._count(delay, 1)
+
+    def expire(self, now: datetime) -> None:
+        until = now - self.span
+        while self.reports and self.reports[0][0] <= until:
+            self._count(self.reports.popleft()[1], -1)
+
+    def figure(self, name: str) -> float:
+        if name == "count":
+            return self.count
+        total = self.late if name == "late rate" else self.delay
+        return total / self.count if self.count else math.nan
+
+    def _count(self, delay: int, sign: int) -> None:
+        self.count += sign
+        self.late += sign * (delay >= LATE)
+        self.delay += sign * delay
+
+
+class Stream:
+    """The same features, kept up to date by one event at a time.
+
+    Parameters
+    ----------
+    timetable : pandas.DataFrame
+        The flights that may be asked about, as `published` gives them.
+    features : iterable of Rolling, default `ROLLING`
+
+    Notes
+    -----
+    Its state is the reports of the longest window and the latest observation of each airport. It is
+    not stored: after a crash, a new stream reads the log again from one longest window back.
+
+    Examples
+    --------
+    >>> from mlsys_lib.events import reports
+    >>> world = World("2013-04-22 15:00")
+    >>> stream = Stream(world.schedule(hours=3))
+    >>> for event in reports(world, since="2013-04-21"):
+    ...     stream.feed(event)
+    >>> now = stream.features("2013-04-22/DL1685/LGA", world.now)
+    >>> now["visib"], now["origin_landed_late_2h"], now["origin_landed_count_2h"]
+    (10.0, 0.41379310344827586, 29)
+    """
+
+    def __init__(self, timetable: pd.DataFrame, features: Iterable[Rolling] = ROLLING) -> None:
+        self._features = tuple(features)
+        plan = schedule(timetable)
+        self._plan = dict(zip(plan.index, plan.itertuples(index=False, name=None), strict=True))
+        self._windows: dict[_Span, dict[tuple[str, ...], _Window]] = {
+            f.span: {} for f in self._features
+        }
+        self._weather: dict[str, Mapping[str, Any]] = {}
+        self._fed = self._asked = datetime.min.replace(tzinfo=UTC)
+
+    def feed(self, event: Event) -> None:
+        """Take in one report.
+
+        Parameters
+        ----------
+        event : Event
+
+        Raises
+        ------
+        ValueError
+            If it is older than a report fed before, not newer than a decision answered before, or not
+            a report of `TOPICS` with the fields that `reports` gives. The state is then as before.
+        """
+        at = event.available_at
+        if at < self._fed or at <= self._asked:
+            raise ValueError(
+                f"{event.key} was available at {at:%Y-%m-%d %H:%M} UTC, but the stream stands at "
+                f"{max(self._fed, self._asked):%Y-%m-%d %H:%M} UTC; feed reports in the order of available_at, "
+                "and all of a moment before you ask for it"
+            )
+        try:
+            self._take(event)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{event.key} is no report that the features understand: {type(error).__name__} {error}"
+            ) from error
+        self._fed = at
+
+    def features(self, flight_id: str, decided_at: datetime) -> dict[str, Any]:
+        """All features of one decision.
+
+        Parameters
+        ----------
+        flight_id : str
+        decided_at : datetime, aware
+            Not before the latest report fed, nor the latest decision.
+
+        Returns
+        -------
+        dict
+            The columns of `SCHEDULE`, `MEASURED` and the rolling features; what is missing is NaN.
+
+        Raises
+        ------
+        AvailabilityError
+            If reports from after `decided_at` have been fed.
+        ValueError
+            If the timetable lacks the flight.
+        """
+        if decided_at < max(self._fed, self._asked):
+            raise AvailabilityError(
+                f"the stream stands at {max(self._fed, self._asked):%Y-%m-%d %H:%M} UTC and would show the decision "
+                f"at {decided_at:%Y-%m-%d %H:%M} UTC its future; ask in the order of time, or replay the log"
+            )
+        if flight_id not in self._plan:
+            raise ValueError(f"no flight {flight_id!r} in this stream's timetable")
+        self._asked = decided_at
+        row = dict(zip(SCHEDULE, self._plan[flight_id], strict=True))
+        seen = self._weather.get(row["origin"], {})
+        row |= {name: math.nan if (value := seen.get(name)) is None else value for name in MEASURED}
+        for feature in self._features:
+            window = self._window(feature.span, row)
+            window.expire(decided_at)
+            row[feature.name] = window.figure(feature.figure)
+        return row
+
+    def play(self, events: Iterable[Event], decisions: pd.DataFrame) -> pd.DataFrame:
+        """Feed events and answer decisions as time goes by: what `batch` does, one by one.
+
+        Parameters
+        ----------
+        events : iterable of Event
+            In the order of `available_at`.
+        decisions : pandas.DataFrame of shape (n_decisions, 2 or more)
+            `flight_id` and `decided_at`, in any order.
+
+        Returns
+        -------
+        pandas.DataFrame of shape (n_decisions, n_columns)
+            `flight_id`, `decided_at` and the features, in the order of `decisions`.
+        """
+        asked = decisions[["flight_id", "decided_at"]].reset_index(drop=True)
+        asked = asked.assign(decided_at=pd.to_datetime(asked.decided_at, utc=True)).sort_values(
+            "decided_at", kind="stable"
+        )
+        coming = iter(events)
+        event = next(coming, None)
+        found = []
+        for flight_id, decided_at in zip(
+            asked.flight_id, pd.DatetimeIndex(asked.decided_at).to_pydatetime(), strict=True
+        ):
+            while event is not None and event.available_at <= decided_at:
+                self.feed(event)
+                event = next(coming, None)
+            found.append(tuple(self.features(flight_id, decided_at).values()))
+        while event is not None:
+            self.feed(event)
+            event = next(coming, None)
+        names = [*SCHEDULE, *MEASURED, *(feature.name for feature in self._features)]
+        return asked.join(pd.DataFrame(found, index=asked.index, columns=names)).sort_index()
+
+    def _take(self, event: Event) -> None:
+        value = event.value
+        if event.topic == "weather":
+            self._weather[value["origin"]] = {name: value[name] for name in MEASURED}
+            return
+        delay = int(value[_DELAY[event.topic]])
+        kept = [self._window(span, value) for span in self._windows if span[0] == event.topic]
+        for window in kept:
+            window.add(event.available_at, delay)
+
+    def _window(self, span: _Span, row: Mapping[str, Any]) -> _Window:
+        windows = self._windows[span]
+        key = tuple(row[name] for name in span[1])
+        if key not in windows:
+            windows[key] = _Window(span[2])
+        return windows[key]
