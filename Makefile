@@ -34,10 +34,11 @@ progress: env ## show which exercises you have solved
 test: env lint types unit exercises nbval book-tests test-newest ## everything below, in this order
 	@echo "All stages passed."
 
-lint: env ## - ruff: lint and format
+lint: env ## - ruff, and the syntax of the workflows
 	@echo "== lint"
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+	.venv/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 
 types: env ## - mypy
 	@echo "== types"

@@ -530,9 +530,8 @@ def examples(world: World, decisions: pd.DataFrame) -> pd.DataFrame:
         raise ValueError(
             f"decisions lacks {', '.join(sorted(missing))}; World.decisions() gives both columns"
         )
-    asked = decisions.reset_index(drop=True).assign(
-        decided_at=pd.to_datetime(decisions.decided_at.to_numpy(), utc=True)
-    )
+    asked = decisions.reset_index(drop=True)
+    asked = asked.assign(decided_at=pd.to_datetime(asked.decided_at, utc=True))
     flights = world._operations().set_index("flight_id")
     if len(unknown := asked.flight_id[~asked.flight_id.isin(flights.index)]):
         raise ValueError(f"no flight {unknown.iloc[0]!r} ({len(unknown)} of the ids do not exist)")

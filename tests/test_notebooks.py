@@ -234,3 +234,9 @@ def test_sync_fills_the_stub_cells(tmp_path, monkeypatch):
     stored(path, stub, new_code_cell("other"))
     tool.sync(path)
     assert [cell.source for cell in tool.read(path).cells] == [Task.stub, "other"]
+
+
+@each_notebook
+def test_code_is_no_wider_than_the_page(notebook):
+    wide = [line for cell in code(notebook) for line in cell.source.splitlines() if len(line) > 88]
+    assert wide == []

@@ -25,9 +25,10 @@ from mlsys_lib.exercises.checker import Answer, exercise, expect
 def to_utc(flights):
     """When did each flight leave, in UTC?
 
-    `flights` has the columns year, month, day (the *scheduled* date in New York) and sched_dep_time and
-    dep_time (clocks in New York: 1735 is 17:35, midnight may be 2400, a cancelled flight has none).
-    Give a Series of moments in UTC. No flight leaves more than an hour early.
+    `flights` has the columns year, month, day (the *scheduled* date in New York) and
+    sched_dep_time and dep_time: clocks in New York, where 1735 is 17:35, midnight may
+    be 2400, and a cancelled flight has no dep_time. Give a Series of moments in UTC.
+    No flight leaves more than an hour early.
     """
     day = pd.to_datetime(flights[["year", "month", "day"]])
     planned = flights.sched_dep_time // 100 * 60 + flights.sched_dep_time % 100
@@ -183,9 +184,10 @@ def departure_by_departure(flights):
 def bytes_touched(layout, widths, wanted, rows, page=4096):
     """How many bytes must storage read to answer a query?
 
-    `layout` is "row" or "column"; `widths` maps each column to its bytes a value; the query wants the
-    columns `wanted` of `rows` neighbouring rows, and knows where they begin. Each run of bytes that lie
-    together begins on a page of its own, and only whole pages of `page` bytes are read.
+    `layout` is "row" or "column"; `widths` maps each column to its bytes a value. The
+    query wants the columns `wanted` of `rows` neighbouring rows, and knows where they
+    begin. Each run of bytes that lie together begins on a page of its own, and only
+    whole pages of `page` bytes are read.
     """
     if layout == "row":
         runs = [rows * sum(widths.values())]  # blank
@@ -277,13 +279,16 @@ def page_by_page(layout, widths, wanted, rows, page=4096):
     ]
 )
 def engines():
-    """Which of "SQLite", "DuckDB", "Parquet", "JSON lines" would you choose for each workload?
+    """Which of "SQLite", "DuckDB", "Parquet" or "JSON lines" for each workload?
 
-    screen: the desk shows one flight at a time, hundreds of look-ups a second, and each report that
-    arrives changes one row and must survive a power cut. analyst: late rate by airline and month over
-    two years, many such questions a day, by one person in SQL. handover: last year's flights, complete
-    and typed, for a team that trains on a cluster with another engine. partner: an airport sends
-    messages whose fields differ from one to the next and change without notice; keep each as it came.
+    screen: the desk shows one flight at a time, hundreds of look-ups a second; each
+        report that arrives changes one row and must survive a power cut.
+    analyst: late rate by airline and month over two years, many such questions a day,
+        by one person, in SQL.
+    handover: last year's flights, complete and typed, for a team that trains on a
+        cluster with another engine.
+    partner: an airport sends messages whose fields differ from one to the next and
+        change without notice; keep each as it came.
     """
     return {
         "screen": "SQLite",  # blank
@@ -393,13 +398,14 @@ def by_name():
     ]
 )
 def contract():
-    """A contract for one month of flights and of weather, that holds in 2013 and says what broke since.
+    """A contract for one month of flights and of weather: what each column means.
 
-    Give a dict with a pandera schema for "flights" and one for "weather". Each check bears the name of
-    the column that it guards, and a rule that takes the table and says whether the column still means
-    what it meant. Guard flight, time_hour, wind_gust, precip and pressure; wind_speed is done for you.
-    Your contract must accept sound months, and name exactly the broken columns of others: those of 2023,
-    and breaks that you have not seen.
+    Give a dict with a pandera schema for "flights" and one for "weather". Each check
+    bears the name of the column that it guards, and has a rule that takes the table
+    and says whether the column still means what it meant in 2013. Guard flight,
+    time_hour, wind_gust, precip and pressure; wind_speed is done for you. Your contract
+    must accept sound months, and name exactly the broken columns of others: those of
+    2023, and breaks that you have not seen.
     """
     import pandera.pandas as pa
 

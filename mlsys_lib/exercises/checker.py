@@ -36,7 +36,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-__all__ = ["Exercise", "Mistake", "Result", "exercise", "expect"]
+__all__ = ["Exercise", "Mistake", "NotYet", "Result", "exercise", "expect"]
 
 Answer = Callable[..., Any]
 BLANK = "# blank"
@@ -103,7 +103,7 @@ class Exercise:
         return f"{self.module}.{self.name}: try .check({self.name}), .hint() or .solution()"
 
     def claim(self, text: str) -> Callable[[Callable[[Answer], None]], Callable[[Answer], None]]:
-        """Add what must hold: a sentence for the reader, and a function that calls the answer and `expect`s."""
+        """Add what must hold: a sentence for the reader, and a function that calls the answer and `expect` on it."""
 
         def add(test: Callable[[Answer], None]) -> Callable[[Answer], None]:
             self.claims[test.__name__] = (text, test)
@@ -128,7 +128,7 @@ class Exercise:
 
     @property
     def stub(self) -> str:
-        """What the reader starts from: the solution with its blanks faded."""
+        """What the reader starts from, which is the solution with its blanks faded."""
         return _stub(_source(self.answer))
 
     def wrong(self, mistake: Mistake) -> Answer:
