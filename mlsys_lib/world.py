@@ -598,7 +598,9 @@ def _rebuilt(year: int) -> pd.DataFrame:
 
     All clock columns are local: those of the departure in New York, those of the arrival at the
     destination. `time_hour` is not used: in 2023 it is local time stamped UTC. The delays agree with
-    the clock columns to the minute, so "2400" and flights past midnight need no special case.
+    the clock columns to the minute, so "2400" and flights past midnight need no special case. Only in the
+    nights in which clocks go forward do some differ by an hour; the delays then give possible taxi
+    times for all flights, the clocks do not.
     """
     raw = data.load("flights", year)
     local = pd.to_datetime(raw[["year", "month", "day", "hour", "minute"]].astype("int64"))

@@ -18,8 +18,9 @@ from mlsys_lib.exercises.checker import Answer, exercise, expect
         "A clock such as 1735 is not a number of minutes. What is it in minutes after midnight?",
         "The date is that of the schedule. How long after the scheduled clock did the flight leave, if it may "
         "have left past midnight, or a few minutes early? Take the difference modulo a day.",
-        "Make the scheduled moment aware with .dt.tz_localize('America/New_York'), convert it to UTC, and only "
-        "then add the delay: a delay is elapsed time, and UTC has no gaps.",
+        "The clock at departure is a clock in New York. Find its local date first: scheduled day, plus "
+        "scheduled minutes, plus the difference of the clocks. Then .dt.tz_localize('America/New_York') and "
+        ".dt.tz_convert('UTC').",
     ]
 )
 def to_utc(flights):
@@ -28,15 +29,14 @@ def to_utc(flights):
     `flights` has the columns year, month, day (the *scheduled* date in New York) and
     sched_dep_time and dep_time: clocks in New York, where 1735 is 17:35, midnight may
     be 2400, and a cancelled flight has no dep_time. Give a Series of moments in UTC.
-    No flight leaves more than an hour early.
+    No flight leaves more than an hour early or 23 hours late.
     """
     day = pd.to_datetime(flights[["year", "month", "day"]])
     planned = flights.sched_dep_time // 100 * 60 + flights.sched_dep_time % 100
     left = flights.dep_time // 100 * 60 + flights.dep_time % 100  # blank
     delay = (left - planned + 60) % 1440 - 60  # blank
-    local = day + pd.to_timedelta(planned, unit="min")
-    scheduled = local.dt.tz_localize("America/New_York").dt.tz_convert("UTC")  # blank
-    return scheduled + pd.to_timedelta(delay, unit="min")
+    local = day + pd.to_timedelta(planned + delay, unit="min")
+    return local.dt.tz_localize("America/New_York").dt.tz_convert("UTC")  # blank
 
 
 def _clocks(date: str, planned: int, left: int | None) -> pd.DataFrame:
@@ -77,9 +77,9 @@ def early(answer: Answer) -> None:
     expect(_left(answer, "2013-01-15", 1500, 1452), "2013-01-15 19:52 UTC")
 
 
-@to_utc.claim("in the night in which clocks go forward, a delay of four hours is four hours")
+@to_utc.claim("where clocks went forward at two in the morning, 3:30 is 7:30 UTC")
 def clocks_change(answer: Answer) -> None:
-    expect(_left(answer, "2013-03-09", 2230, 230), "2013-03-10 07:30 UTC")
+    expect(_left(answer, "2013-03-09", 2230, 330), "2013-03-10 07:30 UTC")
 
 
 @to_utc.claim("a cancelled flight has no moment of departure")
@@ -100,17 +100,18 @@ def whole_month(answer: Answer) -> None:
     expect(int((moments.to_numpy() != known.loc[ids].to_numpy()).sum()), 0)
 
 
+LOCALIZED = 'local.dt.tz_localize("America/New_York").dt.tz_convert("UTC")'
 to_utc.mistake(
     "UTC is five hours ahead of New York, in summer too",
     fails="summer",
-    old='local.dt.tz_localize("America/New_York").dt.tz_convert("UTC")',
+    old=LOCALIZED,
     new='(local + pd.Timedelta(hours=5)).dt.tz_localize("UTC")',
 )
 to_utc.mistake(
     "local time is stamped UTC (the publisher of 2023 did this)",
     fails="winter",
-    old='.dt.tz_localize("America/New_York").dt.tz_convert("UTC")',
-    new='.dt.tz_localize("UTC")',
+    old=LOCALIZED,
+    new='local.dt.tz_localize("UTC")',
 )
 to_utc.mistake(
     "the clock is read as minutes",
@@ -118,32 +119,25 @@ to_utc.mistake(
     old="flights.dep_time // 100 * 60 + flights.dep_time % 100",
     new="flights.dep_time",
 )
+WRAPPED = "(left - planned + 60) % 1440 - 60"
+to_utc.mistake("midnight is forgotten", "past_midnight", old=WRAPPED, new="left - planned")
 to_utc.mistake(
-    "midnight is forgotten",
-    fails="past_midnight",
-    old="(left - planned + 60) % 1440 - 60",
-    new="left - planned",
+    "early flights become a day late", "early", old=WRAPPED, new="(left - planned) % 1440"
 )
 to_utc.mistake(
-    "early flights become a day late",
-    fails="early",
-    old="(left - planned + 60) % 1440 - 60",
-    new="(left - planned) % 1440",
-)
-to_utc.mistake(
-    "the delay is added to the local clock, which jumps",
+    "a difference of clocks is added in UTC as if it were elapsed time",
     fails="clocks_change",
-    old="""    local = day + pd.to_timedelta(planned, unit="min")
+    old="""    local = day + pd.to_timedelta(planned + delay, unit="min")
+    return local.dt.tz_localize("America/New_York").dt.tz_convert("UTC")""",
+    new="""    local = day + pd.to_timedelta(planned, unit="min")
     scheduled = local.dt.tz_localize("America/New_York").dt.tz_convert("UTC")
     return scheduled + pd.to_timedelta(delay, unit="min")""",
-    new="""    local = day + pd.to_timedelta(planned, unit="min") + pd.to_timedelta(delay, unit="min")
-    return local.dt.tz_localize("America/New_York", ambiguous="NaT", nonexistent="shift_forward").dt.tz_convert("UTC")""",
 )
 to_utc.mistake(
-    "a missing clock is taken for midnight",
+    "a missing clock is taken for a punctual departure",
     fails="cancelled",
-    old="return scheduled + pd.to_timedelta(delay,",
-    new="return scheduled + pd.to_timedelta(delay.fillna(0),",
+    old="pd.to_timedelta(planned + delay,",
+    new="pd.to_timedelta(planned + delay.fillna(0),",
 )
 to_utc.mistake(
     "nobody is more than twelve hours late",
@@ -161,12 +155,12 @@ def departure_by_departure(flights):
             moments.append(pd.NaT)
             continue
         hour, minute = divmod(int(row.sched_dep_time), 100)
-        scheduled = pd.Timestamp(
-            row.year, row.month, row.day, hour, minute, tz="America/New_York"
-        ).tz_convert("UTC")
         clock = int(row.dep_time) // 100 * 60 + int(row.dep_time) % 100
-        delay = clock - hour * 60 - minute
-        moments.append(scheduled + pd.Timedelta(minutes=delay + 1440 if delay < -60 else delay))
+        day = pd.Timestamp(row.year, row.month, row.day)
+        if clock < hour * 60 + minute - 60:
+            day += pd.Timedelta(days=1)
+        local = day + pd.Timedelta(minutes=clock)
+        moments.append(local.tz_localize("America/New_York").tz_convert("UTC"))
     return pd.Series(pd.DatetimeIndex(moments, tz="UTC"), index=flights.index)
 
 
@@ -300,13 +294,13 @@ def engines():
 
 WHY_NOT = {
     "screen": {
-        "DuckDB": "you measured its look-up and its durable insert: both slower than a row store's, and one process writes at a time",
+        "DuckDB": "you measured its look-up, and while one process writes, no other may open its file",
         "Parquet": "a file of columns cannot change one row: it is written anew, and a look-up reads whole column chunks",
         "JSON lines": "a look-up reads the file from the start, and a changed row means another file",
     },
     "analyst": {
         "SQLite": "it reads every column of every row to average one of them; you measured what that costs",
-        "Parquet": "close: DuckDB reads it nearly as fast, but many questions a day want a catalogue, types and one file that stays",
+        "Parquet": "close, and DuckDB will query it in place; but tables, views and updates want a database",
         "JSON lines": "it parses text, with every field's name repeated in every row, for each question",
     },
     "handover": {
@@ -389,12 +383,12 @@ def by_name():
 
 @exercise(
     hints=[
-        "A range check passes every one of the breaks. Ask instead what the *meaning* of a column implies about its values.",
+        "A range check passes nearly every one of the breaks. Ask instead what the *meaning* of a column implies about its values.",
         "Flight numbers leave gaps; codes dealt out do not. Gusts are measured apart from the wind. Gauges count "
         "hundredths of an inch. Some pressures are always missing. UTC runs four or five hours ahead of New York.",
         "flight: fewer distinct numbers than 0.9 of the span from smallest to largest. wind_gust: more than 10 distinct "
-        "ratios to wind_speed. precip: precip * 100 is whole. pressure: between 2 % and 30 % missing. time_hour: the "
-        "local hour, tz_localize'd to New York and converted, equals time_hour.",
+        "ratios to wind_speed. precip: in_hundredths, and more than 0.03 inches in the mean wet hour. pressure: "
+        "between 2 % and 30 % missing. time_hour: equals utc_hour in every row.",
     ]
 )
 def contract():
@@ -402,12 +396,18 @@ def contract():
 
     Give a dict with a pandera schema for "flights" and one for "weather". Each check
     bears the name of the column that it guards, and has a rule that takes the table
-    and says whether the column still means what it meant in 2013. Guard flight,
-    time_hour, wind_gust, precip and pressure; wind_speed is done for you. Your contract
-    must accept sound months, and name exactly the broken columns of others: those of
-    2023, and breaks that you have not seen.
+    and says True or False: does the column still mean what it meant in 2013? Guard
+    flight, time_hour, wind_gust, precip and pressure; wind_speed is done for you. Your
+    contract must accept sound months, and name exactly the broken columns of others:
+    those of 2023, and breaks that you have not seen.
     """
     import pandera.pandas as pa
+
+    def wet_hours(weather):
+        return weather.precip[weather.precip > 0]
+
+    def in_hundredths(inches):
+        return np.allclose(inches * 100, (inches * 100).round())
 
     def utc_hour(flights):
         local = pd.to_datetime(flights[["year", "month", "day", "hour"]].astype(int))
@@ -420,7 +420,7 @@ def contract():
     weather = {
         "wind_speed": lambda t: t.wind_speed.dropna().between(0, 150).all(),
         "wind_gust": lambda t: t.eval("wind_gust / wind_speed").round(3).nunique() > 10,  # blank
-        "precip": lambda t: np.allclose(t.precip * 100, (t.precip * 100).round()),  # blank
+        "precip": lambda t: in_hundredths(t.precip) and wet_hours(t).mean() > 0.03,  # blank
         "pressure": lambda t: 0.02 < t.pressure.isna().mean() < 0.30,  # blank
     }
     return {
@@ -533,6 +533,13 @@ def forgot_summer(answer: Answer) -> None:
     expect(_names(answer, flights, weather), ["time_hour"])
 
 
+@contract.claim("it catches a time_hour that is wrong in the last ten days only")
+def wrong_at_last(answer: Answer) -> None:
+    flights, weather = month(2013, 7)
+    flights.loc[flights.day > 21, "time_hour"] -= pd.Timedelta(hours=4)
+    expect(_names(answer, flights, weather), ["time_hour"])
+
+
 @contract.claim("it catches a wind_gust that is wind_speed in another unit")
 def copied_gust(answer: Answer) -> None:
     flights, weather = month(2013, 1)
@@ -541,18 +548,19 @@ def copied_gust(answer: Answer) -> None:
 
 
 @contract.claim(
-    "it catches a wind_gust that is wind_speed itself, where the wind blows hard enough"
+    "it catches a wind_gust that is half as much again as wind_speed, in windy hours only"
 )
 def same_gust(answer: Answer) -> None:
     flights, weather = month(2013, 1)
-    weather["wind_gust"] = weather.wind_speed.where(weather.wind_gust.notna())
+    weather["wind_gust"] = (weather.wind_speed * 1.5).where(weather.wind_gust.notna())
     expect(_names(answer, flights, weather), ["wind_gust"])
 
 
 @contract.claim("it catches a precip that counts traces as 0.0001 inch")
 def traces(answer: Answer) -> None:
     flights, weather = month(2013, 7)
-    weather["precip"] = weather.precip.where(weather.precip > 0, 0.0001)
+    damp = (weather.precip == 0) & (weather.humid > 85)
+    weather["precip"] = weather.precip.mask(damp, 0.0001)
     expect(_names(answer, flights, weather), ["precip"])
 
 
@@ -560,6 +568,13 @@ def traces(answer: Answer) -> None:
 def millimetres(answer: Answer) -> None:
     flights, weather = month(2013, 7)
     weather["precip"] *= 25.4
+    expect(_names(answer, flights, weather), ["precip"])
+
+
+@contract.claim("it catches a precip that holds the first report of an hour instead of its total")
+def first_report(answer: Answer) -> None:
+    flights, weather = month(2013, 1)
+    weather["precip"] = np.ceil((weather.precip * 30).round(6)) / 100
     expect(_names(answer, flights, weather), ["precip"])
 
 
@@ -625,13 +640,13 @@ contract.mistake(
 contract.mistake(
     "rain is between nothing and a flood",
     fails="traces",
-    old="np.allclose(t.precip * 100, (t.precip * 100).round())",
+    old="in_hundredths(t.precip) and wet_hours(t).mean() > 0.03",
     new="t.precip.between(0, 5).all()",
 )
 contract.mistake(
     "the smallest rain is a hundredth",
     fails="millimetres",
-    old="np.allclose(t.precip * 100, (t.precip * 100).round())",
+    old="in_hundredths(t.precip) and wet_hours(t).mean() > 0.03",
     new="t.precip[t.precip > 0].min() >= 0.01",
 )
 contract.mistake(
@@ -664,6 +679,18 @@ contract.mistake(
     old='"wind_speed": lambda t',
     new='"wind_dir": lambda t: t.wind_dir.isna().mean() < 0.05,\n        "wind_speed": lambda t',
 )
+contract.mistake(
+    "hundredths are enough, whatever an hour brings",
+    fails="first_report",
+    old="in_hundredths(t.precip) and wet_hours(t).mean() > 0.03",
+    new="in_hundredths(t.precip)",
+)
+contract.mistake(
+    "one good row stands for the month",
+    fails="wrong_at_last",
+    old="(t.time_hour == utc_hour(t)).all()",
+    new="t.time_hour.iloc[0] == utc_hour(t).iloc[0]",
+)
 
 
 @contract.alternative
@@ -680,6 +707,10 @@ def as_table_schemas():
             (ahead == -noon.map(lambda m: m.utcoffset().total_seconds() / 3600)).mean() > 0.99
         )
 
+    def hourly_totals(t):
+        whole = ((t.precip * 100).round(6) % 1 == 0).all()
+        return bool(whole and t.precip[t.precip >= 0.01].mean() > 0.035)
+
     def numbers_leave_gaps(t):
         numbers = np.sort(t.flight.unique().astype(int))
         return bool((np.diff(numbers) > 1).mean() > 0.05)
@@ -688,7 +719,7 @@ def as_table_schemas():
         lambda t: (t.wind_gust / t.wind_speed.where(t.wind_speed > 0)).std() > 0.01,
         name="wind_gust",
     )
-    rain = pa.Check(lambda t: bool(((t.precip * 100).round(6) % 1 == 0).all()), name="precip")
+    rain = pa.Check(hourly_totals, name="precip")
     gaps = pa.Check(lambda t: bool(0.03 <= t.pressure.isna().mean() <= 0.25), name="pressure")
     storm = pa.Check(lambda t: bool((t.wind_speed.fillna(0) < 200).all()), name="wind_speed")
     return {
