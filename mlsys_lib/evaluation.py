@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Estimate", "auc", "day_block", "log_loss"]
+__all__ = ["Estimate", "auc", "break_even", "cost", "day_block", "log_loss", "per_day"]
 
 Array = npt.NDArray[np.float64]
 Metric = Callable[[Array, Array, Array], Array]
@@ -97,6 +97,83 @@ def log_loss(score: Array, late: Array, other: Array) -> Array:
     return lost
 
 
+def break_even(miss: float, false_alarm: float) -> float:
+    """The probability from which on flagging a flight costs less than leaving it alone.
+
+    Parameters
+    ----------
+    miss : float
+        What a late flight costs that was not flagged, beyond what it costs when it was.
+    false_alarm : float
+        What a flight costs that was flagged and is not late, beyond what it costs when it was not.
+
+    Returns
+    -------
+    float
+        In [0, 1]. It holds for probabilities that are calibrated.
+
+    Raises
+    ------
+    ValueError
+        If a price is negative, or both are zero.
+
+    References
+    ----------
+    Elkan (2001), "The foundations of cost-sensitive learning", IJCAI 17.
+
+    Examples
+    --------
+    >>> round(break_even(miss=300, false_alarm=60), 3)
+    0.167
+    """
+    if min(miss, false_alarm) < 0 or miss + false_alarm == 0:
+        raise ValueError(
+            f"miss={miss} and false_alarm={false_alarm} must be zero or more, and not both zero"
+        )
+    return false_alarm / (false_alarm + miss)
+
+
+def cost(miss: float, false_alarm: float, threshold: float | None = None) -> Metric:
+    """A metric: what a flight costs on average, where those that score `threshold` or more are flagged.
+
+    Parameters
+    ----------
+    miss, false_alarm : float
+        Price of a late flight that is not flagged, and of another that is.
+    threshold : float, optional
+        Where flagging begins; `break_even` of the two prices unless you say otherwise.
+
+    Returns
+    -------
+    callable
+        ``metric(score, late, other)`` for `day_block`, in the unit of the prices. It takes decisions
+        (0 or 1) as well as probabilities.
+
+    Raises
+    ------
+    ValueError
+        If a price is negative, or both are zero.
+
+    Examples
+    --------
+    Four flights, two of them late; one late flight is missed, one other flight is flagged:
+
+    >>> late, flagged = [1, 1, 0, 0], [1, 0, 1, 0]
+    >>> day_block(cost(miss=300, false_alarm=60), [1, 1, 2, 2], late, flagged).value
+    90.0
+    """
+    usual = break_even(miss, false_alarm)
+    limit = usual if threshold is None else threshold
+
+    def mean_cost(score: Array, late: Array, other: Array) -> Array:
+        flagged = score >= limit
+        total = miss * (late @ ~flagged) + false_alarm * (other @ flagged)
+        mean: Array = total / (late.sum(axis=-1) + other.sum(axis=-1))
+        return mean
+
+    return mean_cost
+
+
 def day_block(
     metric: Metric,
     days: npt.ArrayLike,
@@ -155,10 +232,7 @@ def day_block(
         )
     if len(names) < 2:
         raise ValueError(f"{len(names)} day cannot be resampled; give at least two")
-    drawn = np.random.default_rng(0).multinomial(
-        len(names), np.full(len(names), 1 / len(names)), size=resamples
-    )
-    weights = np.vstack([np.ones(len(names)), drawn])
+    weights = _day_weights(len(names), resamples)
     figures = np.zeros(len(weights))
     for model, sign in zip(models, (1, -1), strict=False):
         score, group = _grouped(model)
@@ -168,6 +242,52 @@ def day_block(
         figures += sign * metric(score, weights @ counts[0], weights @ counts[1])
     low, high = np.nanpercentile(figures[1:], [2.5, 97.5])
     return Estimate(float(figures[0]), float(low), float(high))
+
+
+def per_day(days: npt.ArrayLike, value: npt.ArrayLike, resamples: int = 1000) -> Estimate:
+    """The mean daily total of a value, with the interval of the day-block bootstrap.
+
+    Parameters
+    ----------
+    days : array of shape (n_flights,)
+        The day of each flight; any sortable value.
+    value : array of shape (n_flights,)
+        What each flight adds to its day, such as what it cost; for two policies, the difference.
+    resamples : int, default 1000
+        How many times the days are drawn with replacement; the seed is fixed.
+
+    Returns
+    -------
+    Estimate
+
+    Raises
+    ------
+    ValueError
+        If the arrays differ in length, a value is missing, or there are fewer than two days.
+
+    Examples
+    --------
+    >>> per_day(["Mon", "Mon", "Tue"], [60, 60, 300])
+    210.000 [120.000, 300.000]
+    """
+    amounts: Array = np.asarray(value, float)
+    names, day = np.unique(np.asarray(days), return_inverse=True)
+    if len(day) != len(amounts):
+        raise ValueError(f"days and value must have one length; got {len(day)} and {len(amounts)}")
+    if np.isnan(amounts.sum()):
+        raise ValueError("value holds a missing value; leave those flights out, or say their price")
+    if len(names) < 2:
+        raise ValueError(f"{len(names)} day cannot be resampled; give at least two")
+    totals = np.bincount(day, weights=amounts)
+    figures = _day_weights(len(names), resamples) @ totals / len(names)
+    low, high = np.percentile(figures[1:], [2.5, 97.5])
+    return Estimate(float(figures[0]), float(low), float(high))
+
+
+def _day_weights(days: int, resamples: int) -> Array:
+    """How often each day counts: once each in the first row, as drawn with replacement in the others."""
+    drawn = np.random.default_rng(0).multinomial(days, np.full(days, 1 / days), size=resamples)
+    return np.vstack([np.ones(days), drawn])
 
 
 def _grouped(p: Array) -> tuple[Array, npt.NDArray[np.intp]]:

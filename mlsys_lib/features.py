@@ -382,6 +382,8 @@ class Stream:
     >>> now = stream.features("2013-04-22/DL1685/LGA", world.now)
     >>> now["visib"], now["origin_landed_late_2h"], now["origin_landed_count_2h"]
     (10.0, 0.41379310344827586, 29)
+    >>> stream
+    Stream of 12 features: ...
     """
 
     def __init__(self, timetable: pd.DataFrame, features: Iterable[Rolling] = ROLLING) -> None:
@@ -393,6 +395,10 @@ class Stream:
         }
         self._weather: dict[str, Mapping[str, Any]] = {}
         self._fed = self._asked = datetime.min.replace(tzinfo=UTC)
+
+    def __repr__(self) -> str:
+        held = [window for windows in self._windows.values() for window in windows.values()]
+        return f"Stream of {len(self._features)} features: {len(held):,} windows hold {sum(w.count for w in held):,} reports"
 
     def feed(self, event: Event) -> None:
         """Take in one report.

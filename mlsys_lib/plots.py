@@ -17,7 +17,9 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-__all__ = ["Chart", "bars", "lines", "loglog"]
+from mlsys_lib.evaluation import Estimate
+
+__all__ = ["Chart", "bands", "bars", "dumbbells", "lines", "loglog"]
 
 # Okabe and Ito's colours, which colour-blind readers tell apart, without the yellow that white hides.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
@@ -188,3 +190,91 @@ def _label_end(axes: Axes, label: str, x: float, y: float, colour: str) -> None:
         color=colour,
         annotation_clip=False,
     )
+
+
+def dumbbells(
+    pairs: Mapping[str, tuple[float, float]],
+    ends: tuple[str, str],
+    title: str,
+    xlabel: str,
+    mark: float,
+) -> Chart:
+    """Two points a name, joined by a line, from the top down: how far apart two figures of it lie.
+
+    Parameters
+    ----------
+    pairs : mapping of str to tuple of two float
+        Name, and where its two points lie.
+    ends : tuple of two str
+        What the first and the second point of each are.
+    title, xlabel : str
+        The message, and the axis with its unit.
+    mark : float
+        Where a thin line stands, to compare with.
+
+    Returns
+    -------
+    Chart
+
+    Examples
+    --------
+    >>> dumbbells({"a": (0.9, 0.6)}, ("then", "now"), "It fell", "AUC", mark=0.7)  # doctest: +ELLIPSIS
+    <mlsys_lib.plots.Chart object at ...>
+    """
+    chart, axes = _canvas(title, xlabel, "", height=1.1 + 0.32 * len(pairs))
+    names = list(pairs)
+    values = np.array([pairs[name] for name in names])
+    axes.axvline(mark, color=QUIET, linewidth=1, linestyle=":")
+    axes.hlines(names, values.min(axis=1), values.max(axis=1), color=QUIET, linewidth=1.5)
+    for column, (end, colour) in enumerate(zip(ends, COLOURS, strict=False)):
+        # The second stays visible around the first where both lie together.
+        size = (38, 90)[column]
+        axes.scatter(values[:, column], names, color=colour, s=size, zorder=4 - column, label=end)
+    axes.invert_yaxis()
+    axes.tick_params(axis="y", length=0, labelcolor=INK)
+    axes.spines["left"].set_visible(False)
+    chart.figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    return chart
+
+
+def bands(
+    x: npt.ArrayLike,
+    curves: Mapping[str, Sequence[Estimate]],
+    title: str,
+    xlabel: str,
+    ylabel: str,
+    **options: Any,
+) -> Chart:
+    """As `lines`, each curve with its 95 % interval as a band around it.
+
+    Parameters
+    ----------
+    x : array of shape (n_points,)
+        Common positions.
+    curves : mapping of str to sequence of Estimate
+        Label and estimates of each curve.
+    title, xlabel, ylabel : str
+        The message, and the axes with their units.
+    **options
+        For `matplotlib.axes.Axes.set`, such as ``ylim=(0, 1)``.
+
+    Returns
+    -------
+    Chart
+
+    Examples
+    --------
+    >>> curve = [Estimate(0.6, 0.5, 0.7), Estimate(0.7, 0.6, 0.8)]
+    >>> bands([1, 2], {"a": curve}, "It rises", "day", "AUC")  # doctest: +ELLIPSIS
+    <mlsys_lib.plots.Chart object at ...>
+    """
+    middles = {label: [point.value for point in points] for label, points in curves.items()}
+    chart = lines(x, middles, title, xlabel, ylabel, **options)
+    axes = chart.figure.axes[0]
+    for line, points in zip(axes.get_lines(), curves.values(), strict=True):
+        line.set_marker("o")
+        low, high = [point.low for point in points], [point.high for point in points]
+        axes.fill_between(
+            np.asarray(x, float), low, high, color=line.get_color(), alpha=0.18, linewidth=0
+        )
+    return chart

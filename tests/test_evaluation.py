@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from mlsys_lib.evaluation import auc, day_block, log_loss
+from mlsys_lib.evaluation import auc, break_even, cost, day_block, log_loss, per_day
 
 
 @pytest.fixture(scope="module")
@@ -90,3 +90,58 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_promises():
 def test_bad_input_is_named(arguments, message):
     with pytest.raises(ValueError, match=message):
         day_block(auc, *arguments)
+
+
+prices = st.floats(1, 1000)
+
+
+@given(prices, prices)
+def test_at_the_break_even_flagging_and_not_flagging_cost_the_same(miss, false_alarm):
+    p = break_even(miss, false_alarm)
+    assert p * miss == pytest.approx((1 - p) * false_alarm)
+
+
+@pytest.mark.parametrize("threshold", [None, 0.1, 0.5])
+def test_the_cost_is_what_adding_up_the_flights_gives(flights, threshold):
+    day, late, score = flights
+    flagged = score >= (1 / 6 if threshold is None else threshold)
+    bill = np.where(flagged, np.where(late == 1, 0, 60), np.where(late == 1, 300, 0))
+    got = day_block(cost(300, 60, threshold), day, late, flagged if threshold is None else score)
+    assert got.value == pytest.approx(bill.mean(), abs=0.05)  # scores are grouped
+    exact = day_block(cost(300, 60), day, late, flagged)
+    assert exact.value == pytest.approx(bill.mean())
+
+
+def test_flagging_all_or_none_costs_what_the_late_rate_says(flights):
+    day, late, _ = flights
+    every, none = (day_block(cost(300, 60), day, late, np.full(len(day), f)) for f in (1, 0))
+    assert every.value == pytest.approx(60 * (1 - late.mean()))
+    assert none.value == pytest.approx(300 * late.mean())
+
+
+def test_a_daily_total_agrees_with_the_mean_per_flight_where_days_are_alike(flights):
+    day, late, score = flights
+    bill = np.where(score >= 1 / 6, 60 * (1 - late), 300 * late)
+    total, mean = per_day(day, bill), day_block(cost(300, 60), day, late, score >= 1 / 6)
+    assert [total.value, total.low, total.high] == pytest.approx(
+        [100 * mean.value, 100 * mean.low, 100 * mean.high]
+    )
+
+
+def test_a_price_that_cannot_be_is_named():
+    for bad in ((-1, 60), (300, -1), (0, 0)):
+        with pytest.raises(ValueError, match="zero or more"):
+            cost(*bad)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([1, 2], [60]), "one length"),
+        (([1, 1], [60, 60]), "at least two"),
+        (([1, 2], [60, np.nan]), "missing value"),
+    ],
+)
+def test_bad_input_of_a_daily_total_is_named(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        per_day(*arguments)
