@@ -52,6 +52,7 @@ def four_boxes(answer: Answer) -> None:
 def one_kind(answer: Answer) -> None:
     expect(_bill(answer, "LL..", "...."), 150)
     expect(_bill(answer, "LL..", "FFFF"), 30)
+    expect(_bill(answer, "LL..", "....", miss=100), 50)
 
 
 @expected_cost.claim("the mean is over all flights, so ten quiet ones make a miss cheaper")
@@ -170,6 +171,17 @@ def no_seat_left(answer: Answer) -> None:
     expect(answer(PRICES | {"hit": 400}), math.inf)
 
 
+@best_threshold.claim("where a hit costs as much as a miss, flagging saves nothing")
+def hit_like_miss(answer: Answer) -> None:
+    expect(answer(PRICES | {"hit": 300}), math.inf)
+
+
+best_threshold.mistake(
+    "a gain of nothing is taken for a gain",
+    fails="hit_like_miss",
+    old="if gain <= 0:",
+    new="if gain < 0:",
+)
 best_threshold.mistake(
     "the odds instead of the probability",
     fails="a_sixth",
