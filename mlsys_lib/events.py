@@ -19,6 +19,7 @@ The log is one SQLite file. A topic of Kafka with one partition has the same ver
 
 import json
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -36,6 +37,7 @@ __all__ = ["TOPICS", "Event", "Log", "reports"]
 
 TOPICS = ("departures", "arrivals", "weather")
 
+_PATIENCE = 30  # seconds to wait for another process that is writing
 _FLIGHT = ["flight_id", "carrier", "origin", "dest"]
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS events (
@@ -116,18 +118,15 @@ class Log:
                 f"{self.path.parent} is no folder; make it before you open a log in it"
             )
         try:
-            # Autocommit: where a transaction begins and ends is written below, not guessed.
-            self._db = sqlite3.connect(self.path, timeout=30, isolation_level=None)
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = FULL")
-            self._db.executescript(_SCHEMA)
-            self._db.execute(
-                "SELECT place, key, topic, event_time, available_at, value FROM events LIMIT 0"
-            )
+            self._db = _opened(self.path)
         except sqlite3.DatabaseError as error:
             raise ValueError(
                 f"{self.path} is not an event log ({error}); give another path"
             ) from error
+
+    def __del__(self) -> None:
+        if hasattr(self, "_db"):
+            self._db.close()
 
     def __repr__(self) -> str:
         return f"Log('{self.path}'): {len(self):,} events"
@@ -301,6 +300,27 @@ class Log:
                     f"the log holds {row[0]!r} with another content: {found[4]}, not {row[4]}. "
                     "A correction is a new event with a key of its own"
                 )
+
+
+def _opened(path: Path) -> sqlite3.Connection:
+    # Autocommit: where a transaction begins and ends is written above, not guessed.
+    db = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
+    until = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            db.execute("PRAGMA journal_mode = WAL")
+            db.execute("PRAGMA synchronous = FULL")
+            db.executescript(_SCHEMA)
+            db.execute(
+                "SELECT place, key, topic, event_time, available_at, value FROM events LIMIT 0"
+            )
+            return db
+        except sqlite3.DatabaseError as error:
+            # SQLite waits for any lock but the one under which a new file is switched to WAL.
+            if "locked" not in str(error) or time.monotonic() > until:
+                db.close()
+                raise
+            time.sleep(0.01)
 
 
 def reports(world: "World", since: "Moment | None" = None) -> Iterator[Event]:

@@ -6,15 +6,16 @@ import sqlite3
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from log_worker import NOON, departure, work
 
 from mlsys_lib import World
 from mlsys_lib.events import TOPICS, Event, Log, reports
+from tests.log_worker import NOON, departure, work
 
 # A fork server starts a process in milliseconds; where there is none, a fresh interpreter does.
 processes = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
@@ -133,23 +134,22 @@ def test_a_file_that_is_no_log_is_refused_and_left_alone(tmp_path):
     db.close()
     with pytest.raises(ValueError, match="is not an event log"):
         Log(other)
+    with pytest.raises(ValueError, match="is not an event log"):
+        Log(tmp_path)
     with pytest.raises(ValueError, match="no folder"):
         Log(tmp_path / "nowhere" / "desk.db")
 
 
-def test_two_producers_at_once_lose_nothing_and_share_no_offset(tmp_path):
-    path = tmp_path / "desk.db"
+def test_producers_that_open_a_new_log_at_once_lose_nothing_and_share_no_offset(tmp_path):
+    path, start = tmp_path / "desk.db", threading.Barrier(6)
 
-    def produce(start):
+    def produce(first):
+        start.wait()
         with Log(path) as log:
-            for n in range(start, start + 50):
-                log.append([departure(n)])
+            return sum(log.append([departure(n)]) for n in range(first, first + 25))
 
-    threads = [threading.Thread(target=produce, args=(start,)) for start in (0, 100, 200)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(6) as pool:
+        assert sum(pool.map(produce, range(0, 600, 100))) == 150
     with Log(path) as log:
         events = log.read()
     assert [event.offset for event in events] == list(range(150))
