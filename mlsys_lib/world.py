@@ -523,8 +523,9 @@ def examples(world: World, decisions: pd.DataFrame) -> pd.DataFrame:
     --------
     >>> world = World("2013-05-01")
     >>> rows = examples(world, world.decisions(since="2013-04-22 04:00"))
-    >>> rows[["flight_id", "decided_at", "observed_at", "visib", "label_status"]].iloc[0].to_list()
-    ['2013-04-22/US1219/EWR', Timestamp('2013-04-22 07:00:00+0000', tz='UTC'), Timestamp('2013-04-22 05:51:00+0000', tz='UTC'), 10.0, 'matured']
+    >>> first = rows.iloc[0]
+    >>> print(first.flight_id, first.decided_at, first.observed_at, first.visib, first.label_status)
+    2013-04-22/US1219/EWR 2013-04-22 07:00:00+00:00 2013-04-22 05:51:00+00:00 10.0 matured
     """
     if missing := {"flight_id", "decided_at"} - set(decisions.columns):
         raise ValueError(
