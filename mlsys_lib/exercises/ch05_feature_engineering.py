@@ -1,0 +1,849 @@
+"""Exercises of chapter 05, feature engineering."""
+
+import zlib
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+import pandas as pd
+
+from mlsys_lib import World
+from mlsys_lib.exercises.checker import Answer, exercise, expect
+from mlsys_lib.features import batch
+
+Build = Callable[[pd.DataFrame, pd.DataFrame], pd.DataFrame]
+Column = Callable[[pd.DataFrame, pd.DataFrame], pd.Series]
+
+# -- landed_late_rate --------------------------------------------------------------------------------
+
+
+@exercise(
+    hints=[
+        "Which of the three times of an arrival says that the desk can know of it?",
+        "The window is open at its start and closed at its end, so that two windows in a row count each report once.",
+        "inside = (arrivals.origin == origin) & (known > since) & (known <= moment), with known = arrivals.available_at; "
+        "the mean of an empty column is missing, as it should be.",
+    ]
+)
+def landed_late_rate(decisions, arrivals, hours):
+    """The share of late arrivals among those reported in the last `hours` before each
+    decision.
+
+    `decisions` has the columns origin and decided_at. `arrivals` has origin (where
+    the flight came from), sched_arr, event_time (when it landed), available_at
+    (when the report reached the desk) and arr_delay in minutes; 15 or more is late.
+    An arrival counts for a decision if it is of the same origin and decided_at -
+    hours < available_at <= decided_at. Give a Series with the index of `decisions`;
+    it is missing where nothing counts.
+    """
+    rates = []
+    for origin, moment in zip(decisions.origin, decisions.decided_at, strict=True):
+        since = moment - pd.Timedelta(hours=hours)  # blank
+        known = arrivals.available_at  # blank
+        inside = (arrivals.origin == origin) & (known > since) & (known <= moment)  # blank
+        rate = (arrivals.arr_delay[inside] >= 15).mean()  # blank
+        rates.append(rate)
+    return pd.Series(rates, index=decisions.index)
+
+
+def _arrivals(*rows: tuple[str, str, str, str, float]) -> pd.DataFrame:
+    made = pd.DataFrame(
+        rows, columns=["origin", "sched_arr", "event_time", "available_at", "arr_delay"]
+    )
+    times = ["sched_arr", "event_time", "available_at"]
+    return made.assign(**{t: pd.to_datetime("2013-07-08 " + made[t], utc=True) for t in times})
+
+
+def _at(*moments: str, origin: str = "EWR") -> pd.DataFrame:
+    decided = pd.to_datetime([f"2013-07-08 {moment}" for moment in moments], utc=True)
+    return pd.DataFrame({"origin": origin, "decided_at": decided})
+
+
+_EARLY = ("EWR", "14:00", "13:50", "14:00", -10.0)
+_LATE = ("EWR", "14:00", "14:40", "14:50", 40.0)
+
+
+@landed_late_rate.claim("of two arrivals reported in the window, one late, the rate is a half")
+def one_of_two(answer: Answer) -> None:
+    expect(answer(_at("15:00"), _arrivals(_EARLY, _LATE), 2), [0.5])
+
+
+@landed_late_rate.claim("a flight that should have landed by now, and has not, does not count")
+def still_flying(answer: Answer) -> None:
+    flying = ("EWR", "14:30", "16:30", "16:40", 120.0)
+    expect(answer(_at("15:00"), _arrivals(_EARLY, _LATE, flying), 2), [0.5])
+
+
+@landed_late_rate.claim("a flight that has landed counts only when its report has arrived")
+def on_its_way(answer: Answer) -> None:
+    expect(answer(_at("14:45", "14:50"), _arrivals(_EARLY, _LATE), 2), [0.0, 0.5])
+
+
+@landed_late_rate.claim("a report that arrived exactly at the window's start no longer counts")
+def start_is_open(answer: Answer) -> None:
+    expect(answer(_at("16:00", "15:59"), _arrivals(_EARLY, _LATE), 2), [1.0, 0.5])
+
+
+@landed_late_rate.claim("only arrivals of the decision's own origin count")
+def own_origin(answer: Answer) -> None:
+    other = ("JFK", "14:00", "13:50", "14:00", -10.0)
+    expect(answer(_at("15:00"), _arrivals(other, _LATE), 2), [1.0])
+
+
+@landed_late_rate.claim("where nothing landed the rate is missing, not zero")
+def nothing(answer: Answer) -> None:
+    expect(answer(_at("12:00"), _arrivals(_EARLY), 2), [np.nan])
+
+
+@landed_late_rate.claim("a delay of 15 minutes is late")
+def fifteen(answer: Answer) -> None:
+    expect(answer(_at("15:00"), _arrivals(("EWR", "14:00", "14:15", "14:25", 15.0)), 2), [1.0])
+
+
+@landed_late_rate.claim("a window of one hour is shorter than one of two")
+def one_hour(answer: Answer) -> None:
+    expect(answer(_at("15:30"), _arrivals(_EARLY, _LATE), 1), [1.0])
+
+
+@landed_late_rate.claim("on 8 July 2013 it gives what the library gives, row by row")
+def like_the_library(answer: Answer) -> None:
+    rows, arrivals = _library_day()
+    expect(
+        answer(rows[["origin", "decided_at"]], arrivals, 2),
+        rows.origin_landed_late_2h,
+    )
+
+
+@cache
+def _library_day() -> tuple[pd.DataFrame, pd.DataFrame]:
+    world = World("2013-07-09 12:00")
+    asked = world.decisions(since="2013-07-08 22:00")[::9]
+    return batch(world, asked), world.arrivals(since="2013-07-08")
+
+
+landed_late_rate.mistake(
+    "the scheduled arrival is taken for the arrival",
+    fails="still_flying",
+    old="known = arrivals.available_at",
+    new="known = arrivals.sched_arr",
+)
+landed_late_rate.mistake(
+    "landed is taken for known",
+    fails="on_its_way",
+    old="known = arrivals.available_at",
+    new="known = arrivals.event_time",
+)
+landed_late_rate.mistake(
+    "the decision's own moment is left out",
+    fails="on_its_way",
+    old="(known <= moment)",
+    new="(known < moment)",
+)
+landed_late_rate.mistake(
+    "both ends are closed", fails="start_is_open", old="(known > since)", new="(known >= since)"
+)
+landed_late_rate.mistake(
+    "all airports are counted",
+    fails="own_origin",
+    old="(arrivals.origin == origin) & ",
+    new="",
+)
+landed_late_rate.mistake(
+    "no landing is read as no delay",
+    fails="nothing",
+    old="(arrivals.arr_delay[inside] >= 15).mean()",
+    new="(arrivals.arr_delay[inside] >= 15).sum() / max(inside.sum(), 1)",
+)
+landed_late_rate.mistake("late begins after 15", fails="fifteen", old=">= 15", new="> 15")
+landed_late_rate.mistake(
+    "late arrivals are divided by all that the airport has had",
+    fails="start_is_open",
+    old="(arrivals.arr_delay[inside] >= 15).mean()",
+    new="(arrivals.arr_delay[inside] >= 15).sum() / (known <= moment).sum()",
+)
+landed_late_rate.mistake(
+    "the window is always two hours",
+    fails="one_hour",
+    old="pd.Timedelta(hours=hours)",
+    new="pd.Timedelta(hours=2)",
+)
+landed_late_rate.mistake(
+    "the day begins anew at midnight, UTC",
+    fails="like_the_library",
+    old="moment - pd.Timedelta(hours=hours)",
+    new="max(moment - pd.Timedelta(hours=hours), moment.normalize())",
+)
+landed_late_rate.mistake(
+    "a count is given for a rate",
+    fails="one_of_two",
+    old="(arrivals.arr_delay[inside] >= 15).mean()",
+    new="(arrivals.arr_delay[inside] >= 15).sum()",
+)
+
+
+@landed_late_rate.alternative
+def with_running_totals(decisions, arrivals, hours):
+    made = []
+    for origin, asked in decisions.groupby("origin"):
+        own = arrivals[arrivals.origin == origin].sort_values("available_at")
+        known, late = own.available_at.reset_index(drop=True), (own.arr_delay >= 15).to_numpy()
+        sums = np.concatenate([[0], np.cumsum(late)])
+        end = known.searchsorted(asked.decided_at, side="right")
+        start = known.searchsorted(asked.decided_at - pd.Timedelta(hours=hours), side="right")
+        count = (end - start).astype(float)
+        count[count == 0] = np.nan
+        made.append(pd.Series((sums[end] - sums[start]) / count, index=asked.index))
+    return pd.concat(made).reindex(decisions.index)
+
+
+# -- out_of_fold -------------------------------------------------------------------------------------
+
+
+def smoothed(keys: pd.Series, late: pd.Series, weight: float) -> pd.Series:
+    """The late rate of each key, drawn to the mean as if `weight` average flights had been seen as well.
+
+    Parameters
+    ----------
+    keys : Series of shape (n_flights,)
+        What is encoded, such as the flight number.
+    late : Series of shape (n_flights,), 0 or 1
+    weight : float
+
+    Returns
+    -------
+    Series of shape (n_keys,)
+        By key.
+
+    Examples
+    --------
+    >>> smoothed(pd.Series(["a", "a", "b", "b"]), pd.Series([1, 1, 0, 0]), weight=2).to_dict()
+    {'a': 0.75, 'b': 0.25}
+    """
+    seen = late.groupby(keys).agg(["sum", "count"])
+    return (seen["sum"] + weight * late.mean()) / (seen["count"] + weight)
+
+
+@exercise(
+    hints=[
+        "Take one week at a time. Which rows may tell the codes of its flights?",
+        "Everything comes from the other weeks: the sums, the counts, and the mean that they are drawn to.",
+        "others = fold != one; smooth = (seen['sum'] + weight * mean) / (seen['count'] + weight); a key that the "
+        "other weeks lack is missing after .map, and gets the mean.",
+    ]
+)
+def out_of_fold(keys, late, fold, weight):
+    """Encode each key by the late rate of its flights in the other folds, smoothed.
+
+    `keys` (what is encoded), `late` (0 or 1) and `fold` (the week) are Series with
+    one index. The code of a row comes from the rows of all other folds only: with n
+    of its key there, of which k were late, and m the late rate of all rows of the
+    other folds, it is (k + weight * m) / (n + weight). A key that the other folds
+    lack gets m. Give a Series with the index of `keys`.
+    """
+    code = pd.Series(np.nan, index=keys.index)
+    for one in fold.unique():
+        others = fold != one  # blank
+        mean = late[others].mean()  # blank
+        seen = late[others].groupby(keys[others]).agg(["sum", "count"])
+        smooth = (seen["sum"] + weight * mean) / (seen["count"] + weight)  # blank
+        code[~others] = keys[~others].map(smooth).fillna(mean)  # blank
+    return code
+
+
+def _folds() -> tuple[pd.Series, pd.Series, pd.Series]:
+    index = [7, 3, 5, 11, 2, 9]
+    keys = pd.Series(["a", "a", "a", "b", "b", "c"], index=index)
+    return keys, pd.Series([1.0, 0, 1, 0, 0, 1], index=index), pd.Series([1, 2, 3, 1, 2, 3], index)
+
+
+def _flipped(which: int) -> tuple[pd.Series, pd.Series, pd.Series]:
+    keys, late, fold = _folds()
+    late = late.copy()
+    late[which] = 1 - late[which]
+    return keys, late, fold
+
+
+@out_of_fold.claim("the code of a flight does not change with its own label")
+def not_its_own(answer: Answer) -> None:
+    before = answer(*_folds(), 2).loc[7]
+    expect(float(answer(*_flipped(7), 2).loc[7]), float(before))
+
+
+@out_of_fold.claim("nor with the label of another flight of its week")
+def not_its_week(answer: Answer) -> None:
+    keys, late, fold = _folds()
+    keys = keys.replace("b", "a")
+    flipped = late.copy()
+    flipped[11] = 1 - flipped[11]
+    expect(float(answer(keys, flipped, fold, 2).loc[7]), float(answer(keys, late, fold, 2).loc[7]))
+
+
+@out_of_fold.claim("with weight 2, one late of two elsewhere and a mean of 0.25, the code is 0.375")
+def by_hand(answer: Answer) -> None:
+    keys, late, fold = _folds()
+    expect(float(answer(keys, late, fold, 2).loc[5]), 0.375)
+
+
+@out_of_fold.claim("a key that the other weeks lack gets their mean")
+def unseen_key(answer: Answer) -> None:
+    keys, late, fold = _folds()
+    expect(float(answer(keys, late, fold, 2).loc[9]), 0.25)
+
+
+@out_of_fold.claim("with weight 0 it is the plain rate of the other weeks")
+def no_weight(answer: Answer) -> None:
+    keys, late, fold = _folds()
+    expect(answer(keys, late, fold, 0).to_numpy(), [0.5, 1.0, 0.5, 0.0, 0.0, 0.25])
+
+
+out_of_fold.mistake(
+    "the week's own rows tell its codes",
+    fails="by_hand",
+    old="others = fold != one",
+    new="others = fold == one",
+)
+out_of_fold.mistake(
+    "the weight is forgotten",
+    fails="by_hand",
+    old='(seen["sum"] + weight * mean) / (seen["count"] + weight)',
+    new='seen["sum"] / seen["count"]',
+)
+out_of_fold.mistake(
+    "few flights are drawn to zero instead of the mean",
+    fails="by_hand",
+    old='(seen["sum"] + weight * mean)',
+    new='seen["sum"]',
+)
+out_of_fold.mistake(
+    "the mean is that of all rows, its own among them",
+    fails="not_its_own",
+    old="mean = late[others].mean()",
+    new="mean = late.mean()",
+)
+out_of_fold.mistake(
+    "only the flight itself is left out, not its week",
+    fails="not_its_week",
+    old="    for one in fold.unique():\n        others = fold != one",
+    new="    for one in keys.index:\n        others = keys.index != one",
+)
+out_of_fold.mistake(
+    "a key never seen is on time", fails="unseen_key", old=".fillna(mean)", new=".fillna(0)"
+)
+out_of_fold.mistake(
+    "a key never seen is left missing", fails="unseen_key", old=".fillna(mean)", new=""
+)
+out_of_fold.mistake(
+    "nothing is divided by a count of zero or one",
+    fails="no_weight",
+    old='/ (seen["count"] + weight)',
+    new='/ (seen["count"] + max(weight, 1))',
+)
+
+
+@out_of_fold.alternative
+def all_minus_own_week(keys, late, fold, weight):
+    table = pd.DataFrame({"key": keys, "late": late.astype(float), "fold": fold})
+
+    def elsewhere(part):
+        of_key = table.groupby("key").late.transform(part)
+        return of_key - table.groupby(["key", "fold"]).late.transform(part)
+
+    own = table.groupby("fold").late
+    mean = (table.late.sum() - own.transform("sum")) / (len(table) - own.transform("size"))
+    top, bottom = elsewhere("sum") + weight * mean, elsewhere("size") + weight
+    return (top / bottom.where(bottom > 0)).fillna(mean)
+
+
+# -- leaks -------------------------------------------------------------------------------------------
+
+
+@exercise(
+    hints=[
+        "A score cannot tell a good feature from a leak. What can never change an honest value?",
+        "Build everything once with all outcomes known. Then build each moment's decisions again from the table "
+        "as it was known at that moment. What differs, saw the future.",
+        "for moment, asked in decisions.groupby('decided_at'): compare build(flights_at(moment), asked)[name] with "
+        "build(flights_at(end), decisions).loc[asked.index, name]; Series.equals takes two missing values as equal.",
+    ]
+)
+def leaks(build, flights_at, decisions, end):
+    """Name the features that see what was not known at their decision, sorted.
+
+    `build(flights, decisions)` gives a table of features with the index of
+    `decisions`, whose columns are flight_id, carrier, origin and decided_at.
+    `flights_at(moment)` gives the flights of two days as known at that moment:
+    outcomes not yet reported (dep_delay, tailnum, dep_known_at, arr_delay,
+    arr_known_at) are missing. At `end` everything is known. An honest feature has
+    the same value whether it is built with what was known at its decision or with
+    everything. Features may be numbers or text.
+    """
+    seeing = build(flights_at(end), decisions)  # blank
+    found = set()
+    for moment, asked in decisions.groupby("decided_at"):
+        blind = build(flights_at(moment), asked)  # blank
+        for name in seeing:
+            same = blind[name].equals(seeing.loc[asked.index, name])  # blank
+            if not same:
+                found.add(name)
+    return sorted(found)
+
+
+_END = pd.Timestamp("2013-07-12", tz="UTC")
+
+
+@cache
+def _two_days() -> pd.DataFrame:
+    world = World(_END)
+    table = world.flights(since="2013-07-08 04:00")
+    table = table[table.sched_dep < pd.Timestamp("2013-07-10 04:00", tz="UTC")]
+    arrived = table.arr_delay.notna()
+    known = (table.arr + world.lag).where(arrived, table.available_at)
+    return table.assign(dep_known_at=table.dep + world.lag, arr_known_at=known).reset_index(
+        drop=True
+    )
+
+
+def flights_at(moment: pd.Timestamp) -> pd.DataFrame:
+    """The flights of 8 and 9 July 2013, as far as they were known at a moment.
+
+    Parameters
+    ----------
+    moment : pandas.Timestamp
+        In UTC.
+
+    Returns
+    -------
+    pandas.DataFrame of shape (n_flights, 11)
+        The timetable is complete; outcomes not yet reported are missing.
+
+    Examples
+    --------
+    >>> flights_at(pd.Timestamp("2013-07-08 16:00", tz="UTC")).arr_delay.notna().sum()
+    208
+    """
+    table = _two_days()
+    planned = ["flight_id", "carrier", "origin", "dest", "sched_dep", "sched_arr"]
+    shown = table[planned].copy()
+    for topic, columns in (("dep", ["dep_delay", "tailnum"]), ("arr", ["arr_delay"])):
+        known_at = table[f"{topic}_known_at"]
+        known = known_at <= moment
+        shown[f"{topic}_known_at"] = known_at.where(known)
+        for column in columns:
+            shown[column] = table[column].where(known)
+    return shown
+
+
+@cache
+def _decisions() -> pd.DataFrame:
+    table = _two_days()
+    decided_at = (table.sched_dep - pd.Timedelta("2h")).dt.ceil("90min")
+    asked = table[["flight_id", "carrier", "origin"]].assign(decided_at=decided_at)
+    after = asked[asked.decided_at > pd.Timestamp("2013-07-09 06:00", tz="UTC")]
+    odd = after.decided_at.rank(method="dense") % 2 == 1
+    return after[odd].groupby(["decided_at", "origin"]).head(4)
+
+
+def _own(column: str) -> Column:
+    return lambda flights, asked: _of(flights, asked)[column]
+
+
+def _of(flights: pd.DataFrame, asked: pd.DataFrame) -> pd.DataFrame:
+    return flights.set_index("flight_id").loc[asked.flight_id].set_index(asked.index)
+
+
+def _rate(known: str, hours: float, ahead: float = 0, by: str = "origin") -> Column:
+    """The late rate of the flights of the same key whose time `known` lies in a window."""
+
+    def column(flights: pd.DataFrame, asked: pd.DataFrame) -> pd.Series:
+        own = flights[flights.arr_delay.notna()].sort_values(known, kind="stable")
+        end = asked.decided_at + pd.Timedelta(hours=ahead)
+        rates = pd.Series(np.nan, index=asked.index)
+        for key, some in asked.groupby(by):
+            mine = own[own[by] == key]
+            sums = np.concatenate([[0], np.cumsum(mine.arr_delay >= 15)])
+            to = mine[known].searchsorted(end[some.index], side="right")
+            start = end[some.index] - pd.Timedelta(hours=hours)
+            since = mine[known].searchsorted(start, side="right")
+            count = np.where(to > since, to - since, np.nan)
+            rates[some.index] = (sums[to] - sums[since]) / count
+        return rates
+
+    return column
+
+
+def _target_code(flights: pd.DataFrame, asked: pd.DataFrame) -> pd.Series:
+    late = (flights.arr_delay >= 15).where(flights.arr_delay.notna()).astype(float)
+    return asked.origin.map(late.groupby(flights.origin).mean())
+
+
+def _todays_mean(flights: pd.DataFrame, asked: pd.DataFrame) -> pd.Series:
+    day = flights.sched_dep.dt.tz_convert("America/New_York").dt.date
+    own = _of(flights.assign(day=day), asked).day
+    return own.map(flights.dep_delay.groupby(day).mean())
+
+
+HONEST: dict[str, Column] = {
+    "dep_hour": lambda flights, asked: _of(flights, asked).sched_dep.dt.hour,
+    "route": lambda flights, asked: asked.origin + _of(flights, asked).dest,
+    "landed_late_1h": _rate("arr_known_at", 1),
+    "landed_late_24h": _rate("arr_known_at", 24),
+    "carrier_late_6h": _rate("arr_known_at", 6, by="carrier"),
+}
+LEAKY: dict[str, Column] = {
+    "dep_delay": _own("dep_delay"),
+    "arrival_clock": lambda flights, asked: (
+        _of(flights, asked)["sched_arr"].dt.hour * 60 + _of(flights, asked).arr_delay
+    ),
+    "late_by_schedule": _rate("sched_dep", 2),
+    "late_centred": _rate("arr_known_at", 2, ahead=1),
+    "origin_code": _target_code,
+    "has_tailnum": lambda flights, asked: _of(flights, asked).tailnum.notna(),
+}
+_UNSEEN: dict[str, Column] = {
+    "tailnum": _own("tailnum"),
+    "todays_mean": _todays_mean,
+    "late_next_minutes": _rate("arr_known_at", 1, ahead=0.1),
+}
+
+
+def _build(columns: dict[str, Column]) -> Build:
+    def build(flights: pd.DataFrame, asked: pd.DataFrame) -> pd.DataFrame:
+        return pd.DataFrame({name: make(flights, asked) for name, make in columns.items()})
+
+    return build
+
+
+def _named(answer: Answer, *names: str) -> None:
+    known = LEAKY | _UNSEEN
+    honest = HONEST if not names else {"landed_late_1h": HONEST["landed_late_1h"]}
+    columns = honest | {name: known[name] for name in names}
+    expect(answer(_build(columns), flights_at, _decisions(), _END), sorted(names))
+
+
+@leaks.claim("it names none of five honest features, one of them text, one missing at night")
+def passes_honest(answer: Answer) -> None:
+    _named(answer)
+
+
+@leaks.claim("it names the departure delay and the arrival clock")
+def own_outcomes(answer: Answer) -> None:
+    _named(answer, "dep_delay", "arrival_clock")
+
+
+@leaks.claim("it names the window by schedule and the centred window")
+def shifted_windows(answer: Answer) -> None:
+    _named(answer, "late_by_schedule", "late_centred")
+
+
+@leaks.claim("it names a target code over all rows, though it moves by little")
+def in_fold_code(answer: Answer) -> None:
+    _named(answer, "origin_code")
+
+
+@leaks.claim("it names a feature that leaks only by what is missing")
+def by_absence(answer: Answer) -> None:
+    _named(answer, "has_tailnum", "dep_delay")
+
+
+@leaks.claim("it names a leak that is text")
+def in_text(answer: Answer) -> None:
+    _named(answer, "tailnum", "origin_code")
+
+
+@leaks.claim("it names a leak of a few minutes, and the mean of a day that is not over")
+def small_leaks(answer: Answer) -> None:
+    _named(answer, "late_next_minutes", "todays_mean")
+
+
+leaks.mistake(
+    "a missing value differs from a missing value",
+    fails="passes_honest",
+    old="blind[name].equals(seeing.loc[asked.index, name])",
+    new="(blind[name] == seeing.loc[asked.index, name]).all()",
+)
+leaks.mistake(
+    "decisions that lie after the moment are compared as well",
+    fails="passes_honest",
+    old="""blind = build(flights_at(moment), asked)
+        for name in seeing:
+            same = blind[name].equals(seeing.loc[asked.index, name])""",
+    new="""blind = build(flights_at(moment), decisions)
+        for name in seeing:
+            same = blind[name].equals(seeing[name])""",
+)
+leaks.mistake(
+    "what predicts too well is a leak",
+    fails="own_outcomes",
+    old="same = blind[name].equals(seeing.loc[asked.index, name])",
+    new="""late = flights_at(end).set_index("flight_id").arr_delay.loc[decisions.flight_id] >= 15
+            own = pd.to_numeric(seeing[name], errors="coerce")
+            same = not abs(own.corr(pd.Series(late.to_numpy(), decisions.index).astype(float))) > 0.7""",
+)
+leaks.mistake(
+    "the same table is used twice",
+    fails="own_outcomes",
+    old="blind = build(flights_at(moment), asked)",
+    new="blind = build(flights_at(end), asked)",
+)
+leaks.mistake(
+    "only values present in both tables are compared",
+    fails="own_outcomes",
+    old="blind[name].equals(seeing.loc[asked.index, name])",
+    new="(blind[name].isna() | (blind[name] == seeing.loc[asked.index, name]) | seeing[name].isna()[asked.index]).all()",
+)
+leaks.mistake(
+    "only the flight's own outcome is hidden, not those of the others",
+    fails="shifted_windows",
+    old="blind = build(flights_at(moment), asked)",
+    new="""own = flights_at(end).set_index("flight_id")
+        then = flights_at(moment).set_index("flight_id")
+        blind = build(pd.concat([own.drop(asked.flight_id), then.loc[asked.flight_id]]).reset_index(), asked)""",
+)
+leaks.mistake(
+    "a difference below a fifth is forgiven",
+    fails="in_fold_code",
+    old="same = blind[name].equals(seeing.loc[asked.index, name])",
+    new="""now, then = blind[name], seeing.loc[asked.index, name]
+            close = now.dtype.kind == "f" and np.allclose(now, then, atol=0.2, equal_nan=True)
+            same = now.equals(then) or close""",
+)
+leaks.mistake(
+    "yes and no are no numbers, so they are not looked at",
+    fails="by_absence",
+    old="same = blind[name].equals(seeing.loc[asked.index, name])",
+    new="""same = blind[name].dtype == bool or blind[name].equals(seeing.loc[asked.index, name])""",
+)
+leaks.mistake(
+    "text is not looked at",
+    fails="in_text",
+    old="for name in seeing:",
+    new="for name in seeing.select_dtypes(['number', 'bool']):",
+)
+leaks.mistake(
+    "one look at the first moment is enough",
+    fails="shifted_windows",
+    old="""    for moment, asked in decisions.groupby("decided_at"):""",
+    new="""    for moment, asked in list(decisions.groupby("decided_at"))[:1]:""",
+)
+
+
+leaks.mistake(
+    "the reports of the next ten minutes are let in as well",
+    fails="small_leaks",
+    old="blind = build(flights_at(moment), asked)",
+    new="blind = build(flights_at(moment + pd.Timedelta('10min')), asked)",
+)
+
+
+@leaks.alternative
+def decision_by_decision(build, flights_at, decisions, end):
+    seeing = build(flights_at(end), decisions)
+    blind = pd.concat(
+        [
+            build(flights_at(moment), decisions[decisions.decided_at == moment])
+            for moment in decisions.decided_at.unique()
+        ]
+    ).reindex(decisions.index)
+    differ = (blind != seeing) & ~(blind.isna() & seeing.isna())
+    return sorted(differ.columns[differ.any()])
+
+
+# -- staleness_cost ----------------------------------------------------------------------------------
+
+
+@exercise(
+    hints=[
+        "A version knows what had happened when its job began. When can the service first read it?",
+        "The age of a feature is counted from the cut of the data, not from the publication. Of the versions that "
+        "are out at the decision, take the last.",
+        "last = published.searchsorted(decided_at, side='right') - 1, hours from cuts[last]; price each decision with "
+        "np.interp(hours, ages, costs), and only then take the mean.",
+    ]
+)
+def staleness_cost(decided_at, cuts, takes, ages, costs):
+    """What a flight costs on average when its features come from a job that runs now
+    and then.
+
+    Each job takes the data as it is at its moment in `cuts` (a DatetimeIndex,
+    increasing) and publishes `takes` (a Timedelta) later. A decision at a moment of
+    `decided_at` (a DatetimeIndex) reads the last version published at or before it;
+    there always is one. The age of its features is the time since that version's
+    cut, in hours. `ages` (hours, increasing) and `costs` are the measured curve:
+    interpolate linearly between its points; beyond its ends, its ends hold. Give
+    the mean cost a decision.
+    """
+    published = cuts + takes  # blank
+    last = published.searchsorted(decided_at, side="right") - 1  # blank
+    hours = (decided_at - cuts[last]) / pd.Timedelta("1h")  # blank
+    return float(np.interp(hours, ages, costs).mean())  # blank
+
+
+def _moments(*clocks: str) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex([f"2013-07-08 {clock}" for clock in clocks], tz="UTC")
+
+
+_HALF, _LINE = pd.Timedelta("30min"), ([0.0, 10.0], [40.0, 50.0])
+_CUTS = _moments("00:00", "06:00", "12:00")
+
+
+@staleness_cost.claim("features cut at 6:00, out at 6:30 and read at 7:30 are 90 minutes old")
+def from_the_cut(answer: Answer) -> None:
+    expect(answer(_moments("07:30"), _CUTS, _HALF, *_LINE), 41.5)
+
+
+@staleness_cost.claim("a version that is not out yet is not read: at 12:20 the last cut is 6:00")
+def not_out_yet(answer: Answer) -> None:
+    expect(answer(_moments("12:20"), _CUTS, _HALF, *_LINE), 40 + 6 + 1 / 3)
+
+
+@staleness_cost.claim("a version that comes out at the moment of the decision is read")
+def just_out(answer: Answer) -> None:
+    expect(answer(_moments("12:30"), _CUTS, _HALF, *_LINE), 40.5)
+
+
+@staleness_cost.claim("two ages cost the mean of their costs, not the cost of their mean")
+def mean_of_costs(answer: Answer) -> None:
+    hump = ([0.0, 1.0, 3.0, 5.0, 10.0], [40.0, 40.0, 60.0, 40.0, 40.0])
+    expect(answer(_moments("07:00", "11:00"), _CUTS, _HALF, *hump), 40.0)
+
+
+@staleness_cost.claim("between two measured ages it interpolates, beyond the last it stays")
+def along_the_curve(answer: Answer) -> None:
+    curve = ([0.0, 2.0, 4.0], [40.0, 44.0, 60.0])
+    expect(answer(_moments("09:00", "11:45"), _CUTS, _HALF, *curve), 56.0)
+
+
+staleness_cost.mistake(
+    "the age is counted from the publication",
+    fails="from_the_cut",
+    old="(decided_at - cuts[last])",
+    new="(decided_at - published[last])",
+)
+staleness_cost.mistake(
+    "a job's result is there the moment it begins",
+    fails="not_out_yet",
+    old="published.searchsorted(",
+    new="cuts.searchsorted(",
+)
+staleness_cost.mistake(
+    "a version must be out before the decision",
+    fails="just_out",
+    old='side="right"',
+    new='side="left"',
+)
+staleness_cost.mistake(
+    "the mean age is priced",
+    fails="mean_of_costs",
+    old="np.interp(hours, ages, costs).mean()",
+    new="np.interp(np.mean(hours), ages, costs)",
+)
+staleness_cost.mistake(
+    "the curve is a straight line through its ends",
+    fails="along_the_curve",
+    old="np.interp(hours, ages, costs).mean()",
+    new="np.interp(hours, [ages[0], ages[-1]], [costs[0], costs[-1]]).mean()",
+)
+staleness_cost.mistake(
+    "the worst age is priced for all",
+    fails="along_the_curve",
+    old="np.interp(hours, ages, costs).mean()",
+    new="np.interp(np.max(hours), ages, costs)",
+)
+
+
+@staleness_cost.alternative
+def version_by_version(decided_at, cuts, takes, ages, costs):
+    total = 0.0
+    for moment in decided_at:
+        cut = max(c for c in cuts if c + takes <= moment)
+        total += np.interp((moment - cut).total_seconds() / 3600, ages, costs)
+    return total / len(decided_at)
+
+
+# -- hash_code ---------------------------------------------------------------------------------------
+
+
+@exercise(
+    hints=[
+        "The code of a name may depend on nothing but the name: not on the other names, not on the run.",
+        "Python's hash of a text changes from one process to the next. zlib.crc32 of its bytes does not.",
+        "zlib.crc32(value.encode()) % buckets for each value; test for missing ones with pd.isna first.",
+    ]
+)
+def hash_code(values, buckets):
+    """Encode names as numbers 0 to buckets - 1 that any process, on any day, gives the
+    same name.
+
+    `values` is a Series of text. The code of a name is the CRC-32 checksum
+    (`zlib.crc32`) of its UTF-8 bytes, modulo `buckets`. A missing value gets -1.
+    Give a Series of whole numbers with the index of `values`. Nothing is learnt, so
+    a name that was never seen gets a code like any other.
+    """
+    codes = [-1 if pd.isna(v) else zlib.crc32(v.encode()) % buckets for v in values]  # blank
+    return pd.Series(codes, index=values.index, dtype="int64")
+
+
+@hash_code.claim(
+    "the published check value of CRC-32, of '123456789', is 0xCBF43926: 262 modulo 1000"
+)
+def check_value(answer: Answer) -> None:
+    expect(answer(pd.Series(["123456789"]), 1000).to_numpy(), [262])
+
+
+@hash_code.claim("a name has the same code whichever names stand beside it")
+def whoever_is_there(answer: Answer) -> None:
+    alone = answer(pd.Series(["YX"]), 64).iloc[0]
+    expect(int(answer(pd.Series(["UA", "AA", "YX"]), 64).iloc[2]), int(alone))
+
+
+@hash_code.claim("a missing value is -1")
+def missing(answer: Answer) -> None:
+    expect(
+        answer(pd.Series(["123456789", None, np.nan], index=[4, 2, 9]), 1000).loc[[2, 9]], [-1, -1]
+    )
+
+
+@hash_code.claim("letters beyond ASCII count as their UTF-8 bytes: 'é' is 2 bytes")
+def utf8(answer: Answer) -> None:
+    expect(int(answer(pd.Series(["é"]), 2**32).iloc[0]), zlib.crc32(b"\xc3\xa9"))
+
+
+hash_code.mistake(
+    "Python's own hash, which changes with each process",
+    fails="check_value",
+    old="zlib.crc32(v.encode())",
+    new="(hash(v) << 3)",  # never 262 modulo 1000, whatever the process
+)
+hash_code.mistake(
+    "the letters are added up",
+    fails="check_value",
+    old="zlib.crc32(v.encode())",
+    new="sum(map(ord, v))",
+)
+hash_code.mistake(
+    "the position among the names is taken in",
+    fails="whoever_is_there",
+    old="zlib.crc32(v.encode()) % buckets for v in values",
+    new="(zlib.crc32(v.encode()) + i) % buckets for i, v in enumerate(values)",
+)
+hash_code.mistake(
+    "the last bucket is left out",
+    fails="check_value",
+    old="% buckets",
+    new="% (buckets - 1)",
+)
+hash_code.mistake(
+    "a missing value is hashed like a name",
+    fails="missing",
+    old="-1 if pd.isna(v) else zlib.crc32(v.encode())",
+    new="zlib.crc32(str(v).encode())",
+)
+hash_code.mistake(
+    "bytes of another alphabet", fails="utf8", old="v.encode()", new='v.encode("latin-1")'
+)
+
+
+@hash_code.alternative
+def each_name_once(values, buckets):
+    code = {name: zlib.crc32(bytes(name, "utf-8")) % buckets for name in values.dropna().unique()}
+    return values.map(code).fillna(-1).astype("int64")
