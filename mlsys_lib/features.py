@@ -153,7 +153,8 @@ def batch(
     planned = schedule(published(world)).drop(columns=["distance", *CATEGORIES])
     reach = pd.Timedelta(hours=max((feature.hours for feature in features), default=0)) + world.lag
     since = None if rows.empty else rows.decided_at.min() - reach
-    engine = ibis.duckdb.connect(enable_progress_bar=False)  # its bar would stand in stored outputs
+    engine = ibis.duckdb.connect()
+    engine.raw_sql("SET enable_progress_bar = false")  # it would stand in stored outputs
     try:
         departures, arrivals = (
             _stored(
