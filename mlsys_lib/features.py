@@ -154,7 +154,6 @@ def batch(
     reach = pd.Timedelta(hours=max((feature.hours for feature in features), default=0)) + world.lag
     since = None if rows.empty else rows.decided_at.min() - reach
     engine = ibis.duckdb.connect()
-    engine.raw_sql("SET enable_progress_bar = false")  # it would stand in stored outputs
     try:
         departures, arrivals = (
             _stored(

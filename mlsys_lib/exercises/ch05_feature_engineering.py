@@ -112,6 +112,8 @@ def like_the_library(answer: Answer) -> None:
         answer(rows[["origin", "decided_at"]], arrivals, 2),
         rows.origin_landed_late_2h,
     )
+    moved = _at("14:45", "14:50").set_axis([7, 3])
+    expect(list(answer(moved, _arrivals(_EARLY, _LATE), 2).index), [7, 3])
 
 
 @cache
@@ -265,6 +267,7 @@ def _flipped(which: int) -> tuple[pd.Series, pd.Series, pd.Series]:
 
 @out_of_fold.claim("the code of a flight does not change with its own label")
 def not_its_own(answer: Answer) -> None:
+    expect(list(answer(*_folds(), 2).index), list(_folds()[0].index))
     before = answer(*_folds(), 2).loc[7]
     expect(float(answer(*_flipped(7), 2).loc[7]), float(before))
 
@@ -711,6 +714,11 @@ def mean_of_costs(answer: Answer) -> None:
 def along_the_curve(answer: Answer) -> None:
     curve = ([0.0, 2.0, 4.0], [40.0, 44.0, 60.0])
     expect(answer(_moments("09:00", "11:45"), _CUTS, _HALF, *curve), 56.0)
+    day_old = pd.DatetimeIndex(["2013-07-07 00:00", "2013-07-08 12:00"], tz="UTC")
+    expect(answer(_moments("02:00"), day_old, _HALF, [1.0, 30.0], [40.0, 69.0]), 65.0)
+    expect(answer(_moments("12:30"), day_old, _HALF, [1.0, 30.0], [40.0, 69.0]), 40.0)
+    three = _moments("07:00", "08:00", "11:00")
+    expect(answer(three, _CUTS, _HALF, *_LINE), 40 + 8 / 3)
 
 
 staleness_cost.mistake(
@@ -796,11 +804,11 @@ def whoever_is_there(answer: Answer) -> None:
     expect(int(answer(pd.Series(["UA", "AA", "YX"]), 64).iloc[2]), int(alone))
 
 
-@hash_code.claim("a missing value is -1")
+@hash_code.claim("a missing value is -1, and the index is that of the names")
 def missing(answer: Answer) -> None:
-    expect(
-        answer(pd.Series(["123456789", None, np.nan], index=[4, 2, 9]), 1000).loc[[2, 9]], [-1, -1]
-    )
+    codes = answer(pd.Series(["123456789", None, np.nan], index=[4, 2, 9]), 1000)
+    expect(list(codes.index), [4, 2, 9])
+    expect(codes.iloc[1:].to_numpy(), [-1, -1])
 
 
 @hash_code.claim("letters beyond ASCII count as their UTF-8 bytes: 'é' is 2 bytes")
