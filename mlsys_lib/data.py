@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-__all__ = ["TABLES", "YEARS", "DataError", "load", "path"]
+__all__ = ["TABLES", "YEARS", "DataError", "fingerprint", "load", "path"]
 
 TABLES = ("flights", "weather", "planes", "airports", "airlines")
 YEARS = (2013, 2023)
@@ -96,6 +96,23 @@ def load(name: str, year: int) -> pd.DataFrame:
         types_mapper={pa.int32(): pd.Int32Dtype()}.get
     )
     return table
+
+
+def fingerprint() -> str:
+    """The version of the data: the first digits of a hash over the manifest's checksums.
+
+    Returns
+    -------
+    str
+        12 hexadecimal digits; other tables, other digits.
+
+    Examples
+    --------
+    >>> len(fingerprint())
+    12
+    """
+    sums = {name: entry["sha256"] for name, entry in _manifest().items()}
+    return hashlib.sha256(json.dumps(sums, sort_keys=True).encode()).hexdigest()[:12]
 
 
 @cache

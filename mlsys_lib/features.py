@@ -37,6 +37,7 @@ __all__ = [
     "LATE",
     "ROLLING",
     "SCHEDULE",
+    "UNITS",
     "Rolling",
     "Stream",
     "batch",
@@ -106,6 +107,28 @@ ROLLING = (
     Rolling("origin_left_count_1h", "departures", ("origin",), 1, "count"),
 )
 FEATURES = [*SCHEDULE, *MEASURED, *(feature.name for feature in ROLLING)]
+_FIGURE_UNITS = {"late rate": "share", "mean delay": "minutes", "count": "flights"}
+UNITS = {  # of each feature
+    "day_of_week": "Monday is 0",
+    "dep_minute": "minute of the day",
+    "arr_minute": "minute of the day",
+    "distance": "miles",
+    "block_minutes": "minutes",
+    "hour_flights": "flights",
+    "carrier": "IATA code",
+    "origin": "IATA code",
+    "dest": "IATA code",
+    "temp": "degrees Fahrenheit",
+    "dewp": "degrees Fahrenheit",
+    "humid": "percent",
+    "wind_dir": "degrees",
+    "wind_speed": "miles per hour",
+    "wind_gust": "miles per hour",
+    "precip": "inches",
+    "pressure": "millibars",
+    "visib": "miles",
+    **{feature.name: _FIGURE_UNITS[feature.figure] for feature in ROLLING},
+}
 
 
 def batch(

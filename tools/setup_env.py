@@ -148,14 +148,14 @@ def course():
 
 
 def newest(*arguments):
-    """Run Python with `arguments` in .venv-newest: the library, no extras, no lock."""
+    """Run Python with `arguments` in .venv-newest: the library and its service, no lock."""
     python = newest_python()
     if python is None:
         print("SKIPPED: no Python 3.13 or later at hand to test the newest versions on.")
         return
 
     def install(*pip_install):
-        run(*pip_install, "--upgrade", "-e", ".", "pytest", "hypothesis")
+        run(*pip_install, "--upgrade", "-e", ".[serving]", "pytest", "hypothesis")
 
     venv = ROOT / ".venv-newest"
     files = [ROOT / "pyproject.toml"]

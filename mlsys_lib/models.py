@@ -1,0 +1,590 @@
+"""From the rule of thumb to the packaged model: one matrix, four estimators, one file.
+
+A model is a `Signature` (which columns, in which order, in which unit, what training saw of them) and
+an estimator that sees nothing but the matrix the signature makes. `save` turns both into one file with
+an ONNX graph, without pickle; `load` refuses a file that is not what it was when it was written.
+
+Names (`carrier`, `origin`, `dest`) enter as whole-number codes. Estimators that treat such columns in
+their own way, such as the native categories of gradient boosting, convert to ONNX without an error and
+predict something else; codes convert exactly, and `save` compares before it writes.
+"""
+
+import hashlib
+import io
+import json
+import math
+import os
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+
+from mlsys_lib import data
+from mlsys_lib.features import CATEGORIES, FEATURES, UNITS
+
+__all__ = [
+    "Column",
+    "Model",
+    "Package",
+    "PackageError",
+    "Signature",
+    "boosted",
+    "code_fingerprint",
+    "constant",
+    "fit",
+    "load",
+    "logistic",
+    "rule_of_thumb",
+    "save",
+]
+
+Matrix = npt.NDArray[np.float32]
+Array = npt.NDArray[np.float64]
+FORMAT = 1
+_MEMBERS = ("model.onnx", "manifest.json", "MODEL_CARD.md")
+_SUMS = "SHA256SUMS"
+_TOLERANCE = 1e-5  # float32 against float64, on a probability
+
+
+class PackageError(Exception):
+    """A packaged model is damaged, altered, or does not fit what it is given."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of the matrix, and what training saw of it.
+
+    Parameters
+    ----------
+    name, unit : str
+    low, high : float
+        The smallest and largest value in the training rows; NaN for names, and where all are missing.
+    names : tuple of str
+        For a column of names: those that training saw, sorted. The code of a name is its position.
+    """
+
+    name: str
+    unit: str
+    low: float = math.nan
+    high: float = math.nan
+    names: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, values: pd.Series) -> Self:
+        """What the training rows say about a column."""
+        name = str(values.name)
+        if name in CATEGORIES:
+            return cls(name, UNITS[name], names=tuple(sorted(values.dropna().unique())))
+        low, high = float(values.min()), float(values.max())
+        return cls(name, UNITS.get(name, "unknown"), low, high)
+
+    @cached_property
+    def codes(self) -> dict[str, int]:
+        """The code of each name."""
+        return {name: code for code, name in enumerate(self.names)}
+
+
+@dataclass(frozen=True)
+class Signature:
+    """The columns a model sees, in order.
+
+    Examples
+    --------
+    A name that training has not seen has no code, and is missing:
+
+    >>> rows = pd.DataFrame({"carrier": ["UA", "DL"], "visib": [10.0, 0.25]})
+    >>> signature = Signature.of(rows, ["carrier", "visib"])
+    >>> signature.matrix(pd.DataFrame({"carrier": ["YX", "UA"], "visib": [10.0, 99.0]}))
+    array([[nan, 10.],
+           [ 1., 99.]], dtype=float32)
+    >>> signature.outside(pd.DataFrame({"carrier": ["YX", "UA"], "visib": [10.0, 99.0]})).to_dict()
+    {'carrier': 1, 'visib': 1}
+    """
+
+    columns: tuple[Column, ...]
+
+    @classmethod
+    def of(cls, rows: pd.DataFrame, columns: Iterable[str] = FEATURES) -> Self:
+        """The signature of training rows.
+
+        Parameters
+        ----------
+        rows : pandas.DataFrame of shape (n_flights, n_columns)
+        columns : iterable of str, default `FEATURES`
+
+        Returns
+        -------
+        Signature
+
+        Raises
+        ------
+        PackageError
+            If a column is missing.
+        """
+        wanted = list(columns)
+        _require(wanted, rows.columns)
+        return cls(tuple(Column.of(rows[name]) for name in wanted))
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns, in order."""
+        return [column.name for column in self.columns]
+
+    def matrix(self, rows: pd.DataFrame) -> Matrix:
+        """What the model sees of these rows.
+
+        Parameters
+        ----------
+        rows : pandas.DataFrame of shape (n_flights, n_columns)
+            Its columns in any order; more than needed are ignored.
+
+        Returns
+        -------
+        array of shape (n_flights, n_columns of the signature), float32
+            Missing values, and names that training has not seen, are NaN.
+
+        Raises
+        ------
+        PackageError
+            If a column is missing, or holds text where numbers belong.
+        """
+        _require(self.names, rows.columns)
+        made = np.empty((len(rows), len(self.columns)), np.float32)
+        for place, column in enumerate(self.columns):
+            values = rows[column.name]
+            try:
+                made[:, place] = values.map(column.codes) if column.names else values
+            except (TypeError, ValueError) as error:
+                raise PackageError(
+                    f"column {column.name} must hold numbers ({column.unit}): {error}"
+                ) from None
+        return made
+
+    def vector(self, row: Mapping[str, Any]) -> Matrix:
+        """The same for one flight, without a table: what a service does a thousand times a second.
+
+        Parameters
+        ----------
+        row : mapping of str to value
+            Missing values are None or NaN.
+
+        Returns
+        -------
+        array of shape (1, n_columns of the signature), float32
+
+        Raises
+        ------
+        PackageError
+            If a column is missing, or holds text where numbers belong.
+        """
+        try:
+            values = [
+                column.codes.get(row[column.name]) if column.names else row[column.name]
+                for column in self.columns
+            ]
+            return np.array([values], float).astype(np.float32)
+        except KeyError as error:
+            raise PackageError(f"column {error} is missing; the model needs it") from None
+        except (TypeError, ValueError) as error:
+            raise PackageError(f"a column that must hold numbers does not: {error}") from None
+
+    def outside(self, rows: pd.DataFrame) -> pd.Series:
+        """How many values of each column lie outside what training saw: a count to watch, no error.
+
+        Parameters
+        ----------
+        rows : pandas.DataFrame of shape (n_flights, n_columns)
+
+        Returns
+        -------
+        pandas.Series of shape (n_columns of the signature,), int
+            Unseen names, and numbers beyond the smallest and largest. Missing values do not count.
+        """
+        _require(self.names, rows.columns)
+        return pd.Series(
+            {
+                c.name: int(
+                    (
+                        ~rows[c.name].isin(c.names) & rows[c.name].notna()
+                        if c.names
+                        else (rows[c.name] < c.low) | (rows[c.name] > c.high)
+                    ).sum()
+                )
+                for c in self.columns
+            }
+        )
+
+    def places(self, names: Iterable[str]) -> list[int]:
+        """Where columns stand in the matrix; those that the signature lacks are left out."""
+        return [self.names.index(name) for name in names if name in self.names]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A fitted estimator and the signature of what it sees. `fit` makes one."""
+
+    signature: Signature
+    estimator: Any
+    rows: int
+
+    def predict(self, rows: pd.DataFrame) -> Array:
+        """The probability that each flight arrives late.
+
+        Parameters
+        ----------
+        rows : pandas.DataFrame of shape (n_flights, n_columns)
+
+        Returns
+        -------
+        array of shape (n_flights,), probability in [0, 1]
+
+        Raises
+        ------
+        PackageError
+            If a column is missing, or holds text where numbers belong.
+        """
+        p: Array = self.estimator.predict_proba(self.signature.matrix(rows))[:, 1]
+        return p
+
+
+Build = Callable[[Signature], Any]
+
+
+def constant(signature: Signature) -> DecisionTreeClassifier:
+    """The late rate of the training rows, for every flight: a tree that no split is worth to."""
+    return DecisionTreeClassifier(min_impurity_decrease=1)
+
+
+def rule_of_thumb(signature: Signature) -> Any:
+    """The later in the day, the later: one late rate for each of at most 24 spans of the day."""
+    place = signature.places(["dep_minute"])
+    table = DecisionTreeClassifier(max_leaf_nodes=24, min_samples_leaf=200, random_state=0)
+    return make_pipeline(ColumnTransformer([("when", "passthrough", place)]), table)
+
+
+def logistic(signature: Signature) -> Any:
+    """Logistic regression on standardised numbers and one-hot names; gaps get the mean."""
+    names = signature.places(CATEGORIES)
+    numbers = [place for place in range(len(signature.columns)) if place not in names]
+    unseen = SimpleImputer(strategy="constant", fill_value=-1)
+    seen = ColumnTransformer(
+        [
+            ("numbers", make_pipeline(SimpleImputer(), StandardScaler()), numbers),
+            ("names", make_pipeline(unseen, OneHotEncoder(handle_unknown="ignore")), names),
+        ]
+    )
+    return make_pipeline(seen, LogisticRegression(max_iter=300))
+
+
+def boosted(signature: Signature, **more: Any) -> HistGradientBoostingClassifier:
+    """Gradient-boosted trees: 100 small ones unless told otherwise; gaps and unseen names are missing.
+
+    Parameters
+    ----------
+    signature : Signature
+        Not used: trees take every column as a number. It is here because every builder gets one.
+    **more
+        Options of scikit-learn's `HistGradientBoostingClassifier` that replace the defaults.
+
+    Returns
+    -------
+    HistGradientBoostingClassifier
+    """
+    shape = {"max_iter": 100, "learning_rate": 0.08, "max_leaf_nodes": 15, "min_samples_leaf": 200}
+    return HistGradientBoostingClassifier(**{**shape, "random_state": 0, **more})
+
+
+def fit(build: Build, rows: pd.DataFrame, columns: Iterable[str] = FEATURES) -> Model:
+    """Train a model on rows with a matured label.
+
+    Parameters
+    ----------
+    build : callable
+        `constant`, `rule_of_thumb`, `logistic`, `boosted`, or your own: it gets the signature and
+        returns a scikit-learn classifier that takes the matrix.
+    rows : pandas.DataFrame of shape (n_flights, n_columns)
+        The columns and `late` (0 or 1), as `mlsys_lib.features.batch` gives them.
+    columns : iterable of str, default `FEATURES`
+
+    Returns
+    -------
+    Model
+
+    Raises
+    ------
+    PackageError
+        If a column is missing.
+    ValueError
+        If there are no rows, or a label is missing: keep only matured ones.
+
+    Examples
+    --------
+    >>> from mlsys_lib import World
+    >>> from mlsys_lib.features import batch
+    >>> world = World("2013-01-15")
+    >>> rows = batch(world, world.decisions(since="2013-01-08"))
+    >>> model = fit(rule_of_thumb, rows[rows.label_status == "matured"])
+    >>> morning, evening = model.predict(rows.iloc[[0, -1]])
+    >>> bool(morning < evening)
+    True
+    """
+    _require([*(wanted := list(columns)), "late"], rows.columns)
+    late = rows["late"]
+    if rows.empty or late.isna().any():
+        raise ValueError(
+            f"{int(late.isna().sum())} of {len(rows)} rows have no label; "
+            'train on rows[rows.label_status == "matured"]'
+        )
+    signature = Signature.of(rows, wanted)
+    estimator = build(signature).fit(signature.matrix(rows), late.astype(int).to_numpy())
+    return Model(signature, estimator, len(rows))
+
+
+@dataclass(frozen=True)
+class Package:
+    """A model read from its file. `load` makes one."""
+
+    signature: Signature
+    facts: dict[str, Any]
+    card: str
+    sha256: str
+    graph: bytes
+
+    @cached_property
+    def _session(self) -> Any:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        # More threads sum in another order: a row alone and the same row in a batch would differ.
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        return onnxruntime.InferenceSession(self.graph, options, providers=["CPUExecutionProvider"])
+
+    def score(self, matrix: Matrix) -> Array:
+        """The probabilities for a matrix that the signature made.
+
+        Parameters
+        ----------
+        matrix : array of shape (n_flights, n_columns of the signature), float32
+
+        Returns
+        -------
+        array of shape (n_flights,), probability in [0, 1]
+        """
+        p: Array = self._session.run(["probabilities"], {"matrix": matrix})[0][:, 1].astype(float)
+        return p
+
+    def predict(self, rows: pd.DataFrame) -> Array:
+        """The probability that each flight arrives late; see `Model.predict`."""
+        return self.score(self.signature.matrix(rows))
+
+
+def save(model: Model, folder: str | os.PathLike[str], rows: pd.DataFrame, **stated: str) -> Path:
+    """Write a model into one file, after comparing the ONNX graph with scikit-learn on real rows.
+
+    Parameters
+    ----------
+    model : Model
+    folder : path
+        Where to put ``late-<first 12 digits of the file's SHA-256>.zip``; made where it is missing.
+    rows : pandas.DataFrame of shape (n_flights, n_columns)
+        Rows on which both must agree within 1e-5, such as the test rows.
+    **stated : str
+        What the model card says beyond what can be counted: ``trained_on="..."``, ``auc="..."``,
+        ``not_for="..."``. The names become headings.
+
+    Returns
+    -------
+    pathlib.Path
+        The same model and statements give the same bytes, and so the same file.
+
+    Raises
+    ------
+    PackageError
+        If the graph does not predict what scikit-learn predicts.
+
+    References
+    ----------
+    Mitchell et al. (2019), "Model cards for model reporting", FAT* '19.
+    """
+    graph = _converted(model)
+    signature = [asdict(column) for column in model.signature.columns]
+    facts: dict[str, Any] = {
+        "format": FORMAT,
+        "data": data.fingerprint(),
+        "code": code_fingerprint(),
+        "packages": {name: version(name) for name in ("scikit-learn", "skl2onnx", "numpy")},
+        "training rows": model.rows,
+        "stated": stated,
+        "signature": signature,
+    }
+    card = _card(model.signature, facts)
+    members = dict(zip(_MEMBERS, (graph, _json(facts), card.encode()), strict=True))
+    package = Package(model.signature, facts, card, "", graph)
+    apart = np.abs(package.predict(rows) - model.predict(rows))
+    if not apart.max() <= _TOLERANCE:
+        raise PackageError(
+            f"the ONNX graph differs from scikit-learn on {(apart > _TOLERANCE).mean():.1%} of "
+            f"{len(rows):,} rows, by up to {apart.max():.3f}. Native categories of gradient boosting "
+            "do that; let names enter as the codes of Signature.matrix"
+        )
+    content = _zipped(members)
+    target = Path(folder) / f"late-{hashlib.sha256(content).hexdigest()[:12]}.zip"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
+        file.write(content)
+    os.replace(file.name, target)
+    return target
+
+
+def load(path: str | os.PathLike[str], sha256: str | None = None) -> Package:
+    """Read a packaged model, and refuse one that is not what it was.
+
+    Parameters
+    ----------
+    path : path
+    sha256 : str, optional
+        The hash, or its first digits, that whoever released the model wrote down. Without it only
+        damage is noticed, not a replacement.
+
+    Returns
+    -------
+    Package
+
+    Raises
+    ------
+    PackageError
+        If the file is no package, is damaged, is another than `sha256` says, or its graph does not
+        take the columns of its signature.
+    FileNotFoundError
+    """
+    content = Path(path).read_bytes()
+    found = hashlib.sha256(content).hexdigest()
+    if sha256 is not None and not found.startswith(sha256):
+        raise PackageError(f"{path} has the SHA-256 {found[:12]}..., not {sha256[:12]}...")
+    members = _unzipped(content, path)
+    facts = json.loads(members["manifest.json"])
+    if facts.get("format") != FORMAT:
+        raise PackageError(
+            f"{path} is of format {facts.get('format')}; this library reads {FORMAT}"
+        )
+    signature = Signature(tuple(_column(**column) for column in facts["signature"]))
+    card = members["MODEL_CARD.md"].decode()
+    package = Package(signature, facts, card, found, members["model.onnx"])
+    width = package._session.get_inputs()[0].shape[1]
+    if width != len(signature.columns):
+        raise PackageError(
+            f"{path}: the graph takes {width} columns, its signature names {len(signature.columns)}"
+        )
+    return package
+
+
+def code_fingerprint() -> str:
+    """Which code made this: the first digits of a hash over the library's own sources.
+
+    Returns
+    -------
+    str
+        12 hexadecimal digits; other sources, other digits.
+
+    Examples
+    --------
+    >>> len(code_fingerprint())
+    12
+    """
+    mark = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        mark.update(file.name.encode() + file.read_bytes())
+    return mark.hexdigest()[:12]
+
+
+def _require(wanted: Iterable[str], given: Iterable[str]) -> None:
+    if lacking := sorted(set(wanted) - set(given)):
+        raise PackageError(f"missing columns {lacking}; mlsys_lib.features.batch makes them")
+
+
+def _converted(model: Model) -> bytes:
+    from skl2onnx import to_onnx
+    from skl2onnx.common.data_types import FloatTensorType
+
+    with warnings.catch_warnings():
+        # skl2onnx 1.20 writes a flag as True where protobuf 7 wants 1: hence protobuf<7.
+        warnings.filterwarnings("ignore", "Field onnx.AttributeProto.ints", DeprecationWarning)
+        graph = to_onnx(
+            model.estimator,
+            initial_types=[("matrix", FloatTensorType([None, len(model.signature.columns)]))],
+            options={"zipmap": False},
+            target_opset={"": 18, "ai.onnx.ml": 3},
+        )
+    content: bytes = graph.SerializeToString()
+    return content
+
+
+def _column(
+    name: str, unit: str, low: float | None, high: float | None, names: list[str]
+) -> Column:
+    low, high = (math.nan if end is None else end for end in (low, high))
+    return Column(name, unit, low, high, tuple(names))
+
+
+def _json(facts: dict[str, Any]) -> bytes:
+    # NaN is no JSON; a column of names has no range.
+    clean = [
+        {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in column.items()}
+        for column in facts["signature"]
+    ]
+    return json.dumps({**facts, "signature": clean}, indent=1, allow_nan=False).encode()
+
+
+def _zipped(members: Mapping[str, bytes]) -> bytes:
+    sums = "".join(f"{hashlib.sha256(c).hexdigest()}  {name}\n" for name, c in members.items())
+    content = io.BytesIO()
+    with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, member in {**members, _SUMS: sums.encode()}.items():
+            archive.writestr(zipfile.ZipInfo(name), member, zipfile.ZIP_DEFLATED)
+    return content.getvalue()
+
+
+def _unzipped(content: bytes, path: str | os.PathLike[str]) -> dict[str, bytes]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            members = {name: archive.read(name) for name in (*_MEMBERS, _SUMS)}
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise PackageError(f"{path} is no packaged model, or is cut short: {error}") from None
+    sums = dict(line.split("  ")[::-1] for line in members.pop(_SUMS).decode().splitlines())
+    for name, member in members.items():
+        if hashlib.sha256(member).hexdigest() != sums.get(name):
+            raise PackageError(
+                f"{name} in {path} was altered: its SHA-256 is not the one in {_SUMS}. "
+                "Take the file from where it was released"
+            )
+    return members
+
+
+def _card(signature: Signature, facts: dict[str, Any]) -> str:
+    stated = {name.replace("_", " "): said for name, said in facts["stated"].items()}
+    counted = {"trained on": f"{facts['training rows']:,} flights"}
+    versions = {"data": facts["data"], "code": facts["code"]}
+    entries = [f"- **{name}**: {said}" for name, said in {**counted, **stated, **versions}.items()]
+    table = [
+        f"| {c.name} | {c.unit} | {f'{len(c.names)} names' if c.names else f'{c.low:g} to {c.high:g}'} |"
+        for c in signature.columns
+    ]
+    return "\n".join(
+        ["# Model card", *entries, "", "| column | unit | in training |", "|---|---|---|", *table]
+    )
