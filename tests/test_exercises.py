@@ -113,6 +113,16 @@ def test_an_error_in_the_claim_is_the_checkers_fault(twice):
     assert twice.check(lambda x: 2 * x).kind == "broken"
 
 
+def test_an_answer_of_another_kind_is_not_yet_right_and_no_fault_of_the_checkers(twice):
+    @twice.claim("the double is a whole number")
+    def whole(answer):
+        expect(answer(3).bit_length(), 3)
+
+    result = twice.check(lambda x: 2.0 * x)
+    assert (result.kind, result.claim) == ("not yet", "whole")
+    assert "bit_length" in result.text and "6.0" in result.text
+
+
 def test_an_interrupted_check_judges_nothing(twice):
     def impatient(x):
         raise KeyboardInterrupt

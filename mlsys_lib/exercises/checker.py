@@ -216,6 +216,14 @@ class Exercise:
                     ),
                     name,
                 )
+            except Exception as error:
+                test(self.answer)  # a claim that fails on the solution too is broken, and raises
+                shown = {
+                    "called": recorder.call(self.name),
+                    "got": _short(recorder.returned),
+                    "because": f"it is not of the kind asked for; reading it gave {_brief(error)}",
+                }
+                return Result("not yet", "\n".join([f"Not yet: {text}.", *_table(shown)]), name)
         return Result("correct", f"Correct: all {len(self.claims)} claims hold.")
 
 
@@ -289,13 +297,15 @@ class _Recorder:
     """Calls the answer, remembers the call, and tells the answer's errors from the claim's."""
 
     def __init__(self, answer: Answer) -> None:
-        self.answer, self.last = answer, ((), {})  # type: tuple[Answer, tuple[tuple[Any, ...], dict[str, Any]]]
+        self.answer, self.returned = answer, None  # type: tuple[Answer, Any]
+        self.last = (), {}  # type: tuple[tuple[Any, ...], dict[str, Any]]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         # Remembered as text now: the answer may change what it was given.
         self.last = tuple(_short(a) for a in args), {k: _short(v) for k, v in kwargs.items()}
         try:
-            return self.answer(*args, **kwargs)
+            self.returned = self.answer(*args, **kwargs)
+            return self.returned
         except Exception as error:
             raise _Raised from error
 
