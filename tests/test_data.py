@@ -72,3 +72,10 @@ def test_a_missing_file_is_named_with_the_remedy(shipped_copy):
 def test_what_does_not_exist_is_named_with_what_does(name, year, message):
     with pytest.raises(data.DataError, match=message):
         data.load(name, year)
+
+
+def test_the_fingerprint_changes_with_any_table(monkeypatch):
+    before, entries = data.fingerprint(), data._manifest()
+    altered = {**entries, "weather_2023.parquet": {"sha256": "0" * 64}}
+    monkeypatch.setattr(data, "_manifest", lambda: altered)
+    assert data.fingerprint() != before

@@ -20,6 +20,7 @@ from mlsys_lib.features import (
     FEATURES,
     LATE,
     ROLLING,
+    UNITS,
     Rolling,
     Stream,
     batch,
@@ -315,3 +316,7 @@ def test_what_was_not_measured_is_missing():
     gust = rows.set_index("flight_id").wind_gust.loc[read.flight_id].to_numpy()
     np.testing.assert_array_equal(read.wind_gust.to_numpy(), gust)
     assert 0 < np.isnan(gust).mean() < 1
+
+
+def test_every_feature_has_a_unit():
+    assert list(UNITS) == FEATURES
