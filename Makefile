@@ -80,6 +80,6 @@ lock: env ## maintainers: resolve requirements.lock (UPGRADE=1: newest versions)
 	$(PY) tools/setup_env.py lock $(if $(UPGRADE),--upgrade)
 
 clean: ## remove what make made; your my_notebooks/ stays
-	rm -rf .venv .venv-* _build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-* _build *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .schemathesis .tmp
 	rm -rf $(filter-out my_notebooks/%,$(wildcard */__pycache__ */*/__pycache__))
 	@if [ -d my_notebooks ]; then echo "Kept my_notebooks/: it is your work. Remove it yourself if you must."; fi

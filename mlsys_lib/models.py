@@ -14,13 +14,15 @@ import io
 import json
 import math
 import os
-import tempfile
+import struct
 import warnings
 import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Self
 
@@ -44,6 +46,7 @@ __all__ = [
     "Package",
     "PackageError",
     "Signature",
+    "backtest",
     "boosted",
     "code_fingerprint",
     "constant",
@@ -60,6 +63,18 @@ FORMAT = 1
 _MEMBERS = ("model.onnx", "manifest.json", "MODEL_CARD.md")
 _SUMS = "SHA256SUMS"
 _TOLERANCE = 1e-5  # float32 against float64, on a probability
+# What zipfile raises for bytes that are not, or no longer, an archive.
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    struct.error,
+    KeyError,
+    EOFError,
+    OSError,
+    RuntimeError,
+    ValueError,
+)
+_AGAIN = "Take the file again from where it was released"
 
 
 class PackageError(Exception):
@@ -356,6 +371,69 @@ def fit(build: Build, rows: pd.DataFrame, columns: Iterable[str] = FEATURES) -> 
     return Model(signature, estimator, len(rows))
 
 
+def backtest(
+    build: Build, rows: pd.DataFrame, cuts: Iterable[Any], columns: Iterable[str] = FEATURES
+) -> pd.Series:
+    """Retrain at each cut on the labels known by then, and predict the flights up to the next.
+
+    The window of training rows expands from cut to cut. A flight that was decided before a cut but
+    whose label came after it is in neither: the label gap.
+
+    Parameters
+    ----------
+    build : callable
+        As for `fit`.
+    rows : pandas.DataFrame of shape (n_flights, n_columns)
+        The columns, `decided_at`, `late`, and `labelled_at`: when the label could first be known, which
+        is `available_at` of `World.labels`. Rows without a label are predicted, not trained on.
+    cuts : iterable of str or pandas.Timestamp
+        Moments (UTC), increasing. The last model predicts all that comes after.
+    columns : iterable of str, default `FEATURES`
+
+    Returns
+    -------
+    pandas.Series of shape (n_flights,), probability in [0, 1]
+        By the index of `rows`; missing for decisions before the first cut.
+
+    Raises
+    ------
+    PackageError
+        If a column is missing.
+    ValueError
+        If the cuts do not increase, or no row has a label at one of them.
+
+    References
+    ----------
+    Dawid (1984), "Statistical theory: the prequential approach", JRSS A 147.
+
+    Examples
+    --------
+    >>> from mlsys_lib import World
+    >>> from mlsys_lib.features import batch
+    >>> world = World("2013-01-15")
+    >>> known = world.labels().set_index("flight_id").available_at.rename("labelled_at")
+    >>> rows = batch(world, world.decisions(since="2013-01-08")).join(known, on="flight_id")
+    >>> p = backtest(rule_of_thumb, rows, ["2013-01-12", "2013-01-14"])
+    >>> int(p.isna().sum()), int((rows.decided_at < "2013-01-12").sum())
+    (3765, 3765)
+    """
+    _require([*(wanted := list(columns)), "late", "decided_at", "labelled_at"], rows.columns)
+    starts = [pd.to_datetime(cut, utc=True) for cut in cuts]
+    if any(later <= earlier for earlier, later in pairwise(starts)):
+        raise ValueError("the cuts must increase")
+    made = pd.Series(np.nan, rows.index)
+    for cut, end in zip(starts, [*starts[1:], None], strict=True):
+        known = (rows["labelled_at"] <= cut) & rows["late"].notna()
+        ahead = rows["decided_at"] >= cut
+        if end is not None:
+            ahead &= rows["decided_at"] < end
+        if not known.any():
+            raise ValueError(f"no row has a label by the cut at {cut:%Y-%m-%d %H:%M} UTC")
+        if ahead.any():
+            made[ahead] = fit(build, rows[known], wanted).predict(rows[ahead])
+    return made
+
+
 @dataclass(frozen=True)
 class Package:
     """A model read from its file. `load` makes one."""
@@ -417,11 +495,15 @@ def save(model: Model, folder: str | os.PathLike[str], rows: pd.DataFrame, **sta
     ------
     PackageError
         If the graph does not predict what scikit-learn predicts.
+    ValueError
+        If there are no rows to compare on.
 
     References
     ----------
     Mitchell et al. (2019), "Model cards for model reporting", FAT* '19.
     """
+    if rows.empty:
+        raise ValueError("no rows to compare the graph with scikit-learn on; give the test rows")
     graph = _converted(model)
     signature = [asdict(column) for column in model.signature.columns]
     facts: dict[str, Any] = {
@@ -446,9 +528,9 @@ def save(model: Model, folder: str | os.PathLike[str], rows: pd.DataFrame, **sta
     content = _zipped(members)
     target = Path(folder) / f"late-{hashlib.sha256(content).hexdigest()[:12]}.zip"
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=target.parent, delete=False) as file:
-        file.write(content)
-    os.replace(file.name, target)
+    scratch = target.with_suffix(f".{os.getpid()}.tmp")
+    scratch.write_bytes(content)
+    os.replace(scratch, target)  # a reader sees the whole file or none
     return target
 
 
@@ -476,20 +558,30 @@ def load(path: str | os.PathLike[str], sha256: str | None = None) -> Package:
     content = Path(path).read_bytes()
     found = hashlib.sha256(content).hexdigest()
     if sha256 is not None and not found.startswith(sha256):
-        raise PackageError(f"{path} has the SHA-256 {found[:12]}..., not {sha256[:12]}...")
+        raise PackageError(
+            f"{path} has the SHA-256 {found[:12]}..., not {sha256[:12]}...: it is another file than "
+            f"the one that was released. {_AGAIN}"
+        )
     members = _unzipped(content, path)
     facts = json.loads(members["manifest.json"])
     if facts.get("format") != FORMAT:
         raise PackageError(
-            f"{path} is of format {facts.get('format')}; this library reads {FORMAT}"
+            f"{path} is of format {facts.get('format')}; this library reads {FORMAT}. "
+            "Use the library that wrote it, or save the model again"
         )
     signature = Signature(tuple(_column(**column) for column in facts["signature"]))
     card = members["MODEL_CARD.md"].decode()
     package = Package(signature, facts, card, found, members["model.onnx"])
-    width = package._session.get_inputs()[0].shape[1]
+    try:
+        width = package._session.get_inputs()[0].shape[1]
+    except Exception as error:  # onnxruntime's have no common base but this
+        raise PackageError(
+            f"{path} holds no graph that onnxruntime can read: {error}. Save the model again"
+        ) from None
     if width != len(signature.columns):
         raise PackageError(
-            f"{path}: the graph takes {width} columns, its signature names {len(signature.columns)}"
+            f"{path}: the graph takes {width} columns, its signature names "
+            f"{len(signature.columns)}. Save the model again"
         )
     return package
 
@@ -564,14 +656,15 @@ def _unzipped(content: bytes, path: str | os.PathLike[str]) -> dict[str, bytes]:
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = {name: archive.read(name) for name in (*_MEMBERS, _SUMS)}
-    except (zipfile.BadZipFile, KeyError) as error:
-        raise PackageError(f"{path} is no packaged model, or is cut short: {error}") from None
-    sums = dict(line.split("  ")[::-1] for line in members.pop(_SUMS).decode().splitlines())
+        sums = dict(line.split("  ")[::-1] for line in members.pop(_SUMS).decode().splitlines())
+    except _DAMAGE as error:
+        raise PackageError(
+            f"{path} is no packaged model, or is damaged: {error}. {_AGAIN}"
+        ) from None
     for name, member in members.items():
         if hashlib.sha256(member).hexdigest() != sums.get(name):
             raise PackageError(
-                f"{name} in {path} was altered: its SHA-256 is not the one in {_SUMS}. "
-                "Take the file from where it was released"
+                f"{name} in {path} was altered: its SHA-256 is not the one in {_SUMS}. " + _AGAIN
             )
     return members
 

@@ -1,0 +1,209 @@
+"""Tests of what a model does, as for any software: change the rows, say what must follow, count where it does not.
+
+A score says how often a model is right, not why. A `Behaviour` states something that must hold for
+single flights, whatever their outcome: it needs no label. `suite` runs behaviours against anything that
+has `predict(rows)` and `signature`: a fitted `mlsys_lib.models.Model`, or a `Package` read from its file.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from mlsys_lib.models import Signature
+
+__all__ = ["Behaviour", "directional", "invariance", "minimum", "perturbation", "suite"]
+
+Array = npt.NDArray[np.float64]
+Change = Callable[[pd.DataFrame], pd.DataFrame]
+
+
+class Predicts(Protocol):
+    """What a model needs, to be tested."""
+
+    @property
+    def signature(self) -> Signature:
+        """Which columns it sees."""
+        ...
+
+    def predict(self, rows: pd.DataFrame) -> Array:
+        """The probability that each flight arrives late."""
+        ...
+
+
+@dataclass(frozen=True)
+class Behaviour:
+    """One thing that must hold. `invariance`, `perturbation`, `directional` and `minimum` make them.
+
+    Parameters
+    ----------
+    kind, name : str
+    change : callable
+        Gives the changed rows, in the same order; for a minimum, those that it is about.
+    broken : callable
+        ``broken(before, after)`` says of each flight whether its two predictions violate it.
+    allowed : float
+        The share of flights that may.
+    """
+
+    kind: str
+    name: str
+    change: Change
+    broken: Callable[[Array, Array], npt.NDArray[np.bool_]]
+    allowed: float = 0.0
+
+
+def invariance(
+    name: str, change: Change, tolerance: float = 1e-6, allowed: float = 0.0
+) -> Behaviour:
+    """What must not matter: no prediction may move by more than the tolerance.
+
+    Parameters
+    ----------
+    name : str
+    change : callable
+        ``change(rows)`` gives the rows with another flight number, or another order.
+    tolerance : float, default 1e-6
+        Probability.
+    allowed : float, default 0
+        The share of flights that may.
+
+    Returns
+    -------
+    Behaviour
+    """
+    return Behaviour("invariance", name, change, lambda b, a: np.abs(a - b) > tolerance, allowed)
+
+
+def perturbation(
+    name: str, change: Change, tolerance: float = 0.1, allowed: float = 0.05
+) -> Behaviour:
+    """What must matter little: noise of the size of the measuring error must not turn the prediction.
+
+    Parameters
+    ----------
+    name : str
+    change : callable
+        ``change(rows)`` gives the rows with noise.
+    tolerance : float, default 0.1
+        Probability.
+    allowed : float, default 0.05
+        The share of flights that may move by more.
+
+    Returns
+    -------
+    Behaviour
+    """
+    return Behaviour("perturbation", name, change, lambda b, a: np.abs(a - b) > tolerance, allowed)
+
+
+def directional(
+    name: str, change: Change, sign: int = 1, tolerance: float = 0.01, allowed: float = 0.05
+) -> Behaviour:
+    """What must matter in one direction: worse conditions must not lower the prediction.
+
+    Parameters
+    ----------
+    name : str
+    change : callable
+        ``change(rows)`` gives the rows with more wind, or less sight.
+    sign : {1, -1}, default 1
+        1 if the prediction must not fall, -1 if it must not rise.
+    tolerance : float, default 0.01
+        Probability; a move of this size against the direction still counts as none.
+    allowed : float, default 0.05
+        The share of flights that may.
+
+    Returns
+    -------
+    Behaviour
+    """
+    return Behaviour("direction", name, change, lambda b, a: sign * (a - b) < -tolerance, allowed)
+
+
+def minimum(
+    name: str, choose: Change, low: float = 0.0, high: float = 1.0, allowed: float = 0.05
+) -> Behaviour:
+    """What a model must get right to be one at all: on easy flights the prediction lies in a range.
+
+    Parameters
+    ----------
+    name : str
+    choose : callable
+        ``choose(rows)`` gives the easy ones.
+    low, high : float, default 0 and 1
+        Probability.
+    allowed : float, default 0.05
+        The share of them that may lie outside.
+
+    Returns
+    -------
+    Behaviour
+    """
+    return Behaviour("minimum", name, choose, lambda b, a: (a < low) | (a > high), allowed)
+
+
+def suite(model: Predicts, rows: pd.DataFrame, behaviours: Iterable[Behaviour]) -> pd.DataFrame:
+    """Run behaviours against a model.
+
+    Parameters
+    ----------
+    model : object with ``predict(rows)`` and ``signature``
+    rows : pandas.DataFrame of shape (n_flights, n_columns)
+        Real flights; no label is needed.
+    behaviours : iterable of Behaviour
+
+    Returns
+    -------
+    pandas.DataFrame of shape (n_behaviours, 6), by name
+        `kind`; `flights`; `sees` (how many of the changed columns the model has: a change that it cannot
+        see tests nothing); `violated` (share); `largest` (largest move of a prediction; missing for a
+        minimum); `holds` (whether no more are violated than allowed).
+
+    Raises
+    ------
+    ValueError
+        If a behaviour concerns no flight at all, or changes the number of rows it should keep.
+
+    Examples
+    --------
+    >>> from mlsys_lib.models import fit, rule_of_thumb
+    >>> rows = pd.DataFrame({"dep_minute": [400, 1200] * 500, "late": [0, 1] * 500, "visib": 10.0})
+    >>> model = fit(rule_of_thumb, rows, ["dep_minute", "visib"])
+    >>> tests = [
+    ...     directional("less sight", lambda rows: rows.assign(visib=1.0)),
+    ...     minimum("dawn", lambda rows: rows[rows.dep_minute < 480], high=0.3),
+    ... ]
+    >>> suite(model, rows, tests)[["flights", "sees", "violated", "holds"]]
+                flights  sees  violated  holds
+    less sight     1000     1       0.0   True
+    dawn            500     0       0.0   True
+    """
+    before = model.predict(rows)
+    found = {b.name: _run(model, rows, before, b) for b in behaviours}
+    return pd.DataFrame.from_dict(found, orient="index")
+
+
+def _run(model: Predicts, rows: pd.DataFrame, before: Array, test: Behaviour) -> dict[str, object]:
+    changed = test.change(rows)
+    same = len(changed) == len(rows)
+    if changed.empty or not (same or test.kind == "minimum"):
+        raise ValueError(
+            f"{test.name!r} turns {len(rows)} rows into {len(changed)}; a minimum chooses at least "
+            "one of them, any other behaviour keeps them all"
+        )
+    after = model.predict(changed)
+    moved = np.abs(after - before).max() if test.kind != "minimum" else np.nan
+    broken = test.broken(before if same else after, after)
+    seen = [c for c in model.signature.names if same and not changed[c].equals(rows[c])]
+    return {
+        "kind": test.kind,
+        "flights": len(changed),
+        "sees": len(seen),
+        "violated": float(broken.mean()),
+        "largest": float(moved),
+        "holds": bool(broken.mean() <= test.allowed),
+    }

@@ -1,0 +1,683 @@
+"""Exercises of chapter 06, model development."""
+
+from ast import literal_eval
+from collections.abc import Sequence
+from functools import cache, partial
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.ensemble import HistGradientBoostingClassifier
+
+from mlsys_lib import World
+from mlsys_lib.evaluation import per_day
+from mlsys_lib.exercises.checker import Answer, exercise, expect
+from mlsys_lib.features import batch
+from mlsys_lib.models import boosted, fit
+
+Array = npt.NDArray[np.float64]
+
+# -- day_interval ------------------------------------------------------------------------------------
+
+
+@exercise(
+    hints=[
+        "What is drawn anew: flights or days? A day that is drawn twice brings all of its flights twice.",
+        "You need two figures of each day, and no single flight after that: the sum of the gains, and how many "
+        "flights there were. np.bincount(day, weights=...) gives the first for all days at once.",
+        "rng.integers(0, n, size=(resamples, n)) draws the days. Of each draw: total[drawn].sum(axis=1) divided "
+        "by flights[drawn].sum(axis=1). The interval is np.percentile(means, [2.5, 97.5]).",
+    ]
+)
+def day_interval(days, gain, resamples=2000, seed=0):
+    """How sure is a mean gain per flight? Give its 95 % interval, (low, high).
+
+    `days[i]` is the day of flight i, `gain[i]` what the new model saved on it. Draw as
+    many days as there are, with replacement, `resamples` times; a day that is drawn
+    brings all its flights. Each draw gives a mean gain *per flight*. The interval runs
+    from the 2.5 % point to the 97.5 % point of these means.
+    """
+    day = np.unique(days, return_inverse=True)[1]
+    total = np.bincount(day, weights=gain)  # blank
+    flights = np.bincount(day)  # blank
+    n = len(total)
+    drawn = np.random.default_rng(seed).integers(0, n, size=(resamples, n))  # blank
+    means = total[drawn].sum(axis=1) / flights[drawn].sum(axis=1)  # blank
+    low, high = np.percentile(means, [2.5, 97.5])  # blank
+    return low, high
+
+
+def _interval(answer: Answer, days: Any, gain: Any) -> Array:
+    made: Array = np.asarray(answer(np.asarray(days), np.asarray(gain, float)), float)
+    return made
+
+
+@day_interval.claim("a gain of 2 on every flight of every day is a gain of 2, for certain")
+def certain(answer: Answer) -> None:
+    expect(_interval(answer, ["Mon", "Mon", "Tue", "Wed"], [2, 2, 2, 2]), [2, 2])
+
+
+@day_interval.claim("300 days of one flight each give what the normal curve gives, within a tenth")
+def like_the_normal(answer: Answer) -> None:
+    gain = np.random.default_rng(1).normal(0.5, 1, 300)
+    low, high = _interval(answer, range(300), gain)
+    theory = 2 * 1.96 * gain.std() / np.sqrt(300)
+    expect(round(float(high - low), 3), round(float(theory), 3), tolerance=0.1 * float(theory))
+
+
+@day_interval.claim(
+    "a hundred flights a day that all fare alike tell no more than one flight a day"
+)
+def days_not_rows(answer: Answer) -> None:
+    gain = np.random.default_rng(2).normal(0, 1, 60)
+    alone = _interval(answer, range(60), gain)
+    crowd = _interval(answer, np.repeat(range(60), 100), np.repeat(gain, 100))
+    expect(crowd, alone)
+
+
+@day_interval.claim(
+    "the mean is one per flight: a day of nine flights weighs nine times a day of one"
+)
+def per_flight(answer: Answer) -> None:
+    days = np.repeat(range(200), [9, 1] * 100)
+    low, high = _interval(answer, days, (days % 2).astype(float))
+    middle = float((low + high) / 2)
+    expect(round(middle, 2), 0.1, tolerance=0.011)
+
+
+day_interval.mistake(
+    "flights are drawn, not days",
+    fails="days_not_rows",
+    old="day = np.unique(days, return_inverse=True)[1]",
+    new="day = np.arange(len(days))",
+)
+day_interval.mistake(
+    "the days are drawn without replacement",
+    fails="like_the_normal",
+    old="np.random.default_rng(seed).integers(0, n, size=(resamples, n))",
+    new="np.random.default_rng(seed).permuted(np.tile(np.arange(n), (resamples, 1)), axis=1)",
+)
+day_interval.mistake(
+    "half of the days are drawn",
+    fails="like_the_normal",
+    old="size=(resamples, n)",
+    new="size=(resamples, n // 2)",
+)
+day_interval.mistake(
+    "the interval of a single day is given, not that of the mean",
+    fails="like_the_normal",
+    old="np.percentile(means, [2.5, 97.5])",
+    new="np.percentile(total / flights, [2.5, 97.5])",
+)
+day_interval.mistake(
+    "the middle 90 % are given",
+    fails="like_the_normal",
+    old="[2.5, 97.5]",
+    new="[5, 95]",
+)
+day_interval.mistake(
+    "the mean of the days' means is taken, so that a quiet day counts like a busy one",
+    fails="per_flight",
+    old="total[drawn].sum(axis=1) / flights[drawn].sum(axis=1)",
+    new="(total / flights)[drawn].mean(axis=1)",
+)
+day_interval.mistake(
+    "the total of the days is taken, not the mean per flight",
+    fails="certain",
+    old=" / flights[drawn].sum(axis=1)",
+    new="",
+)
+
+
+@day_interval.alternative
+def draw_by_draw(days, gain, resamples=2000, seed=0):
+    table = pd.DataFrame({"day": days, "gain": gain}).groupby("day").gain.agg(["sum", "size"])
+    rng, means = np.random.default_rng(seed), []
+    for _ in range(resamples):
+        drawn = table.iloc[rng.choice(len(table), len(table))]
+        means.append(drawn["sum"].sum() / drawn["size"].sum())
+    means.sort()
+    return means[round(0.025 * resamples)], means[round(0.975 * resamples) - 1]
+
+
+# -- expanding_windows -------------------------------------------------------------------------------
+
+
+@exercise(
+    hints=[
+        "Stand at the cut. Which labels do you have? Which flights will you be asked about?",
+        "Two columns decide two things: `labelled_at` decides what may be trained on, `decided_at` which window a "
+        "flight is tested in. A flight under way at the cut is in neither.",
+        "known = labelled_at <= cut; asked = (decided_at >= cut) & (decided_at < end) & labelled_at.notna(). A "
+        "comparison with a missing moment is False.",
+    ]
+)
+def expanding_windows(decided_at, labelled_at, cuts):
+    """Split by time: a list of (train, test) pairs of row positions, one a window.
+
+    `decided_at` and `labelled_at` are Series of moments: when each flight was decided,
+    and when its label could first be known (missing: never). A window runs from one of
+    `cuts` to the next, its end left out; the last cut only ends a window. Test on
+    flights decided in the window that get a label some day. Train on every flight whose
+    label was known at the window's start, up to and including that moment.
+    """
+    windows = []
+    for cut, end in pairwise(cuts):
+        known = labelled_at <= cut  # blank
+        asked = (decided_at >= cut) & (decided_at < end) & labelled_at.notna()  # blank
+        windows.append((np.flatnonzero(known), np.flatnonzero(asked)))
+    return windows
+
+
+def _moments(*clocks: str | None) -> pd.Series:
+    return pd.Series(
+        [pd.Timestamp(f"2013-05-{clock}", tz="UTC") if clock else pd.NaT for clock in clocks]
+    )
+
+
+def _windows(answer: Answer, decided: Any, labelled: Any, cuts: Sequence[str]) -> list[list[int]]:
+    moments = [pd.Timestamp(f"2013-05-{cut}", tz="UTC") for cut in cuts]
+    made = answer(decided, labelled, moments)
+    return [[int(i) for i in part] for pair in made for part in pair]
+
+
+@expanding_windows.claim(
+    "one window: what was labelled before it trains, what was decided in it tests"
+)
+def one_window(answer: Answer) -> None:
+    decided, labelled = _moments("01 08:00", "02 08:00"), _moments("01 13:00", "02 13:00")
+    expect(_windows(answer, decided, labelled, ["02", "03"]), [[0], [1]])
+
+
+@expanding_windows.claim("a flight that is under way at the cut is neither trained on nor tested")
+def label_gap(answer: Answer) -> None:
+    decided = _moments("01 08:00", "01 22:00", "02 08:00")
+    labelled = _moments("01 13:00", "02 03:00", "02 13:00")
+    got = _windows(answer, decided, labelled, ["02", "03"])
+    expect([set(got[0]), set(got[1])], [{0}, {2}])
+
+
+@expanding_windows.claim(
+    "the training rows expand: the second window trains on the first one's as well"
+)
+def expands(answer: Answer) -> None:
+    decided = _moments("01 08:00", "02 08:00", "03 08:00")
+    labelled = _moments("01 13:00", "02 13:00", "03 13:00")
+    expect(_windows(answer, decided, labelled, ["02", "03", "04"])[2], [0, 1])
+
+
+@expanding_windows.claim(
+    "a flight decided at the very end of a window is tested in the next one only"
+)
+def half_open(answer: Answer) -> None:
+    decided = _moments("01 08:00", "02 00:00", "03 00:00")
+    labelled = _moments("01 13:00", "02 05:00", "03 05:00")
+    got = _windows(answer, decided, labelled, ["02", "03", "04"])
+    expect([got[1], got[3]], [[1], [2]])
+
+
+@expanding_windows.claim("a label known at the very moment of the cut is known")
+def at_the_cut(answer: Answer) -> None:
+    decided, labelled = _moments("01 19:00", "02 08:00"), _moments("02 00:00", "02 13:00")
+    expect(_windows(answer, decided, labelled, ["02", "03"])[0], [0])
+
+
+@expanding_windows.claim("a cancelled flight, which never gets a label, is in neither")
+def never(answer: Answer) -> None:
+    decided = _moments("01 08:00", "01 09:00", "02 08:00", "02 09:00")
+    labelled = _moments("01 13:00", None, "02 13:00", None)
+    expect(_windows(answer, decided, labelled, ["02", "03"]), [[0], [2]])
+
+
+KNOWN, ASKED = (
+    "labelled_at <= cut",
+    "(decided_at >= cut) & (decided_at < end) & labelled_at.notna()",
+)
+expanding_windows.mistake(
+    "what was decided before the cut trains, whether its label was known or not",
+    fails="label_gap",
+    old=KNOWN,
+    new="(decided_at < cut) & labelled_at.notna()",
+)
+expanding_windows.mistake(
+    "what was labelled in the window is tested, so flights decided before it come in",
+    fails="label_gap",
+    old=ASKED,
+    new="(labelled_at >= cut) & (labelled_at < end)",
+)
+expanding_windows.mistake(
+    "labels up to the end of the window train",
+    fails="one_window",
+    old=KNOWN,
+    new="labelled_at <= end",
+)
+expanding_windows.mistake(
+    "the training window slides: only the last window's labels",
+    fails="expands",
+    old=KNOWN,
+    new="(labelled_at <= cut) & (labelled_at > cut - (end - cut))",
+)
+expanding_windows.mistake(
+    "the end belongs to the window",
+    fails="half_open",
+    old="decided_at < end",
+    new="decided_at <= end",
+)
+expanding_windows.mistake(
+    "the label that arrives at the cut is left out",
+    fails="at_the_cut",
+    old=KNOWN,
+    new="labelled_at < cut",
+)
+expanding_windows.mistake(
+    "flights that never get a label are tested",
+    fails="never",
+    old=" & labelled_at.notna()",
+    new="",
+)
+expanding_windows.mistake(
+    "a missing label counts as known",
+    fails="never",
+    old=KNOWN,
+    new="~(labelled_at > cut)",
+)
+
+
+@expanding_windows.alternative
+def flight_by_flight(decided_at, labelled_at, cuts):
+    made = []
+    for window in range(len(cuts) - 1):
+        train, test = [], []
+        for i, (decided, labelled) in enumerate(zip(decided_at, labelled_at, strict=True)):
+            if pd.isna(labelled):
+                continue
+            if labelled <= cuts[window]:
+                train.append(i)
+            if cuts[window] <= decided < cuts[window + 1]:
+                test.append(i)
+        made.append((train, test))
+    return made
+
+
+# -- gain_is_real ------------------------------------------------------------------------------------
+
+
+@exercise(
+    hints=[
+        "The tuner looked at every column of `tuned` and took the luckiest. Which days have not been looked at?",
+        "The choice is made once, on `tuned`. On the other days you judge that one column, not the best one there. "
+        "And a day that stands in both tables was looked at.",
+        "choice = tuned.mean().idxmax(); fresh = later.loc[~later.index.isin(tuned.index), choice]; then "
+        "per_day(fresh.index, fresh).low is where the interval of the mean begins.",
+    ]
+)
+def gain_is_real(tuned, later):
+    """Was the tuned gain real? True or False: a check that a release must pass.
+
+    Both tables have a row a day (the index) and a column a candidate: what it saved on
+    that day over the model in service. The tuner took the candidate with the greatest
+    mean in `tuned`. Accept it only if, on days that the tuner did not see, the whole
+    95 % interval of its mean gain lies above zero; `per_day(days, values)` gives that
+    interval, with `.low` and `.high`. The two tables may share days.
+    """
+    choice = tuned.mean().idxmax()  # blank
+    fresh = later.loc[~later.index.isin(tuned.index), choice]  # blank
+    return bool(per_day(fresh.index, fresh).low > 0)  # blank
+
+
+def _gains(mean: Any, days: int, start: str, seed: int, spread: float = 1.0) -> pd.DataFrame:
+    """Simulated: what candidates of given mean gains save, day by day."""
+    means = np.atleast_1d(np.asarray(mean, float))
+    index = pd.date_range(start, periods=days)
+    noise = np.random.default_rng(seed).normal(0, spread, (days, len(means)))
+    return pd.DataFrame(noise + means, index, [f"c{i:02}" for i in range(len(means))])
+
+
+def _noise() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Thirty candidates that are worth nothing; the best of them shines on the days that chose it."""
+    return _gains([0] * 30, 40, "2013-05-01", 143), _gains([0] * 30, 40, "2013-06-10", 343)
+
+
+def _real() -> tuple[pd.DataFrame, pd.DataFrame]:
+    means = [0.1] * 8 + [1.0]
+    return _gains(means, 40, "2013-05-01", 3), _gains(means, 60, "2013-06-10", 4)
+
+
+def _season() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The choice of May; in summer another candidate is the best, and the choice loses."""
+    return (
+        _gains([0, 1.0, 0.1], 40, "2013-05-01", 5),
+        _gains([0.9, -0.4, 0.1], 60, "2013-06-10", 6),
+    )
+
+
+def _shared() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Lucky days that were tuned on stand in the later table too."""
+    tuned = _gains([0] * 60, 40, "2013-05-01", 11)
+    later = _gains([0] * 60, 40, "2013-06-10", 51)
+    return tuned, pd.concat([tuned, later.head(30)])
+
+
+def _storms() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A little better on most days, far worse on the four on which it matters."""
+    tuned, later = _gains([0, 0.5], 40, "2013-05-01", 7), _gains([0, 0.4], 60, "2013-06-10", 8, 0.3)
+    later.iloc[[5, 20, 33, 47], 1] -= 12
+    return tuned, later
+
+
+def _barely() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Above zero on average, and by less than chance alone would do."""
+    tuned, later = _gains([0, 0.6], 40, "2013-05-01", 7), _gains([0, 0], 50, "2013-06-10", 12)
+    return tuned, later - later.mean() + 0.1
+
+
+def _few_days_real() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """A real gain; the shared days alone were bad ones."""
+    tuned, later = (
+        _gains([0.2, 1.4], 40, "2013-05-01", 13),
+        _gains([0.2, 1.4], 30, "2013-06-10", 14),
+    )
+    return tuned, pd.concat([tuned.tail(15) - 6, later])
+
+
+def _verdict(
+    answer: Answer, made: tuple[pd.DataFrame, pd.DataFrame], right: bool, why: str
+) -> None:
+    tuned, later = made
+    got = answer(tuned, later)
+    expect(bool(got) if isinstance(got, np.bool_) else got, right, because=why)
+
+
+@gain_is_real.claim("it accepts a gain that the later days confirm")
+def accepts_real(answer: Answer) -> None:
+    _verdict(answer, _real(), True, "this one holds on sixty days that the tuner never saw")
+
+
+@gain_is_real.claim("it catches the best of thirty candidates that are worth nothing")
+def catches_luck(answer: Answer) -> None:
+    _verdict(
+        answer,
+        _noise(),
+        False,
+        "each of the thirty gains is noise; the best of them was chosen for it",
+    )
+
+
+@gain_is_real.claim(
+    "it catches a choice that another season reverses, whatever else is good by then"
+)
+def catches_season(answer: Answer) -> None:
+    why = "the chosen candidate loses later; that another one wins by then is a new choice"
+    _verdict(answer, _season(), False, why)
+
+
+@gain_is_real.claim("it catches a gain above zero that its interval does not separate from zero")
+def catches_ties(answer: Answer) -> None:
+    _verdict(answer, _barely(), False, "its interval contains zero: a tie, and no gain")
+
+
+@gain_is_real.claim("it catches a gain on most days that a few storms undo")
+def catches_storms(answer: Answer) -> None:
+    _verdict(
+        answer,
+        _storms(),
+        False,
+        "its mean is what counts, and four days of storms take it below zero",
+    )
+
+
+@gain_is_real.claim("it does not count days on which the candidate was chosen, good or bad")
+def ignores_shared_days(answer: Answer) -> None:
+    _verdict(
+        answer, _shared(), False, "forty of these days are those that made the choice look good"
+    )
+    _verdict(answer, _few_days_real(), True, "on the days that are new, the gain is clear")
+
+
+gain_is_real.mistake(
+    "the days that chose it confirm it",
+    fails="catches_luck",
+    old="later.loc[~later.index.isin(tuned.index), choice]",
+    new="tuned[choice]",
+)
+gain_is_real.mistake(
+    "the best candidate of the later days is judged: a second choice",
+    fails="catches_season",
+    old="later.loc[~later.index.isin(tuned.index), choice]",
+    new="later.loc[~later.index.isin(tuned.index), later.mean().idxmax()]",
+)
+gain_is_real.mistake(
+    "the choice is made on all days together",
+    fails="catches_season",
+    old="tuned.mean().idxmax()",
+    new="pd.concat([tuned, later]).mean().idxmax()",
+)
+gain_is_real.mistake(
+    "a mean above zero is enough",
+    fails="catches_ties",
+    old="per_day(fresh.index, fresh).low > 0",
+    new="fresh.mean() > 0",
+)
+gain_is_real.mistake(
+    "the interval of single days is asked for, which no gain survives",
+    fails="accepts_real",
+    old="per_day(fresh.index, fresh).low > 0",
+    new="fresh.quantile(0.025) > 0",
+)
+gain_is_real.mistake(
+    "days won are counted, not what they are worth",
+    fails="catches_storms",
+    old="per_day(fresh.index, fresh).low > 0",
+    new="per_day(fresh.index, np.sign(fresh)).low > 0",
+)
+gain_is_real.mistake(
+    "days that both tables hold are counted",
+    fails="ignores_shared_days",
+    old="later.loc[~later.index.isin(tuned.index), choice]",
+    new="later[choice]",
+)
+
+
+@gain_is_real.alternative
+def by_hand(tuned, later):
+    means = {name: column.to_numpy().mean() for name, column in tuned.items()}
+    choice = max(means, key=means.get)
+    new_days = [day for day in later.index if day not in set(tuned.index)]
+    values = later.loc[new_days, choice].to_numpy()
+    rng = np.random.default_rng(1)
+    means = values[rng.integers(0, len(values), (4000, len(values)))].mean(axis=1)
+    return float(np.percentile(means, 2.5)) > 0
+
+
+# -- reproduce ---------------------------------------------------------------------------------------
+
+
+@exercise(
+    hints=[
+        "Everything that changed the model must come from the record: which rows, which columns, which settings. "
+        "What must be the same before you start?",
+        "The record holds texts: turn each option into what it was. literal_eval('40') is 40, literal_eval('0.3') "
+        "is 0.3. The rows are those whose label was known at trained_until.",
+        "options = {name: literal_eval(text) for name, text in record.items() if name not in others}; then "
+        "fit(partial(boosted, **options), known, columns).",
+    ]
+)
+def reproduce(record, rows, now):
+    """Train again the model that a run's record describes.
+
+    A tracking store keeps parameters as text, so all values of `record` are text:
+    `data` and `code`, the versions; `trained_until`, a moment in UTC: rows whose label
+    was known by then were trained on (`labelled_at` of `rows`); `columns`, in their
+    order, joined by commas. Everything else is an option of `boosted`: numbers or
+    truth values, written as Python writes them. `now` holds the versions of today.
+    Where either differs, give None: a model of other data or code is no reproduction.
+    Else give the fitted model.
+    """
+    others = ["data", "code", "trained_until", "columns"]
+    same = all(record[what] == now[what] for what in ("data", "code"))  # blank
+    if not same:
+        return None
+    until = pd.Timestamp(record["trained_until"], tz="UTC")
+    known = rows[rows.labelled_at <= until]  # blank
+    columns = record["columns"].split(",")  # blank
+    options = {k: literal_eval(text) for k, text in record.items() if k not in others}  # blank
+    return fit(partial(boosted, **options), known, columns)  # blank
+
+
+RECORD = {
+    "max_iter": "8",
+    "learning_rate": "0.3",
+    "max_features": "0.5",
+    "random_state": "7",
+    "columns": "dep_minute,hour_flights,origin_left_late_3h,visib",
+    "trained_until": "2013-02-05 12:00",
+    "data": "d41d8cd98f00",
+    "code": "9e107d9d372b",
+}
+NOW = {"data": "d41d8cd98f00", "code": "9e107d9d372b"}
+
+
+@cache
+def _rows() -> pd.DataFrame:
+    """The flights of the first week of February 2013 that landed, and when that was known."""
+    world = World("2013-02-08")
+    known = world.labels().set_index("flight_id").available_at.rename("labelled_at")
+    rows = batch(world, world.decisions(since="2013-02-01 05:00"))
+    rows = rows[rows.label_status == "matured"]
+    return rows.join(known, on="flight_id").reset_index(drop=True)
+
+
+def _scores(answer: Answer, **changed: str) -> Array:
+    model = answer({**RECORD, **changed}, _rows(), dict(NOW))
+    made: Array = np.full(300, np.nan)
+    if model is not None:
+        made = model.predict(_rows().tail(300))
+    return made
+
+
+def _expected(columns: str = "", until: str = "", **options: Any) -> Array:
+    """The same without the library's fit: plain scikit-learn on a plain matrix."""
+    rows, names = _rows(), (columns or RECORD["columns"]).split(",")
+    plain: dict[str, Any] = {"max_leaf_nodes": 15, "min_samples_leaf": 200, "max_iter": 8}
+    plain |= {"learning_rate": 0.3, "max_features": 0.5, "random_state": 7, **options}
+    known = rows[rows.labelled_at <= pd.Timestamp(until or RECORD["trained_until"], tz="UTC")]
+    model = HistGradientBoostingClassifier(**plain)
+    model.fit(known[names].to_numpy("float32"), known.late.astype(int))
+    scores: Array = model.predict_proba(rows.tail(300)[names].to_numpy("float32"))[:, 1]
+    return scores
+
+
+@reproduce.claim("the model scores every flight as the run of the record did")
+def scores_as_recorded(answer: Answer) -> None:
+    expect(_scores(answer), _expected(), 1e-6)
+
+
+@reproduce.claim("other settings, and settings of other names, give another model")
+def settings_matter(answer: Answer) -> None:
+    text = {
+        "max_iter": "5",
+        "learning_rate": "0.05",
+        "min_samples_leaf": "80",
+        "early_stopping": "True",
+    }
+    plain: dict[str, Any] = {
+        "max_iter": 5,
+        "learning_rate": 0.05,
+        "min_samples_leaf": 80,
+        "early_stopping": True,
+    }
+    expect(_scores(answer, **text), _expected(**plain), 1e-6)
+
+
+@reproduce.claim("columns stand in the order of the record")
+def order_matters(answer: Answer) -> None:
+    columns = "temp,dep_minute,humid,visib,dewp,distance"
+    expect(_scores(answer, columns=columns), _expected(columns), 1e-6)
+
+
+@reproduce.claim("it trains on what was labelled by the record's moment, whichever that is")
+def as_of_then(answer: Answer) -> None:
+    until = "2013-02-03 18:00"
+    expect(_scores(answer, trained_until=until), _expected(until=until), 1e-6)
+
+
+@reproduce.claim("there is no model where the data is another, and none where the code is another")
+def other_versions(answer: Answer) -> None:
+    expect(answer({**RECORD, "data": "900150983cd2"}, _rows(), dict(NOW)), None)
+    expect(answer({**RECORD, "code": "900150983cd2"}, _rows(), dict(NOW)), None)
+
+
+OPTIONS = "{k: literal_eval(text) for k, text in record.items() if k not in others}"
+reproduce.mistake(
+    "the data is compared, the code is not",
+    fails="other_versions",
+    old='for what in ("data", "code"))',
+    new='for what in ("data",))',
+)
+reproduce.mistake(
+    "one of the two versions will do",
+    fails="other_versions",
+    old="all(record[what] == now[what]",
+    new="any(record[what] == now[what]",
+)
+reproduce.mistake(
+    "it trains on every label that is known today",
+    fails="scores_as_recorded",
+    old="rows[rows.labelled_at <= until]",
+    new="rows",
+)
+reproduce.mistake(
+    "it trains on what had been decided by then, labelled or not",
+    fails="scores_as_recorded",
+    old="rows.labelled_at <= until",
+    new="rows.decided_at <= until",
+)
+reproduce.mistake(
+    "the moment is remembered, not read",
+    fails="as_of_then",
+    old='pd.Timestamp(record["trained_until"], tz="UTC")',
+    new='pd.Timestamp("2013-02-05 12:00", tz="UTC")',
+)
+reproduce.mistake(
+    "the columns are sorted",
+    fails="order_matters",
+    old='record["columns"].split(",")',
+    new='sorted(record["columns"].split(","))',
+)
+reproduce.mistake(
+    "the seed is left at its default",
+    fails="scores_as_recorded",
+    old=OPTIONS,
+    new='{k: literal_eval(record[k]) for k in ("max_iter", "learning_rate", "max_features")}',
+)
+reproduce.mistake(
+    "options are passed as the text that the record holds",
+    fails="scores_as_recorded",
+    old="literal_eval(text)",
+    new="text",
+)
+reproduce.mistake(
+    "only the options of one run are known by name",
+    fails="settings_matter",
+    old=OPTIONS,
+    new='{k: literal_eval(record[k]) for k in ("max_iter", "learning_rate", "max_features", "random_state")}',
+)
+
+
+@reproduce.alternative
+def option_by_option(record, rows, now):
+    import json
+
+    record = dict(record)
+    if (record.pop("data"), record.pop("code")) != (now["data"], now["code"]):
+        return None
+    columns = record.pop("columns").split(",")
+    moment = pd.to_datetime(record.pop("trained_until"), utc=True)
+    options = {name: json.loads(text.lower()) for name, text in record.items()}
+    return fit(
+        lambda signature: boosted(signature, **options),
+        rows.loc[rows.labelled_at.le(moment)],
+        columns,
+    )
