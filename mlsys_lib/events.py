@@ -21,7 +21,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -126,7 +126,9 @@ class Log:
 
     def __del__(self) -> None:
         if hasattr(self, "_db"):
-            self._db.close()
+            # The collector may run in another thread, where SQLite refuses; the file closes with the object.
+            with suppress(sqlite3.ProgrammingError):
+                self._db.close()
 
     def __repr__(self) -> str:
         return f"Log('{self.path}'): {len(self):,} events"

@@ -1,0 +1,365 @@
+"""The desk: what it answers is what the batch says, whatever broke, and whoever killed it when."""
+
+import json
+import multiprocessing
+import random
+import sys
+import time
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mlsys_lib import World
+from mlsys_lib.desk import CLOCK, Desk, Models, NotReady, _State, replay, score_batch, tick
+from mlsys_lib.events import TOPICS, Event, Log
+from mlsys_lib.features import FEATURES, PUBLISHED, SCHEDULE, batch, published
+from mlsys_lib.models import PackageError, boosted, fit, load, save
+from tests.serving_worker import desk_of, flights, said, work
+
+processes = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
+if sys.platform != "win32":
+    processes.set_forkserver_preload(["tests.serving_worker", "onnxruntime"])
+
+STORM = "2013-04-22"
+FLIGHT = "2013-04-22/YV3790/LGA"  # leaves at eight in the evening, UTC
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory):
+    """A model that sees everything and one that needs no feed, small and quickly trained."""
+    world = World("2013-02-01")
+    rows = batch(world, world.decisions(since="2013-01-20"))
+    rows = rows[rows.label_status == "matured"]
+    folder = tmp_path_factory.mktemp("models")
+    return tuple(
+        save(fit(lambda s: boosted(s, max_iter=30), rows, columns), folder, rows.tail(500))
+        for columns in (FEATURES, SCHEDULE)
+    )
+
+
+@pytest.fixture(scope="session")
+def models(packages):
+    return Models(*(load(path) for path in packages), 0.2)
+
+
+@cache
+def day(outages=(), since="2013-04-21 12:00"):
+    """The storm's day from 8 in the morning in New York, and its timetable."""
+    world = World(f"{STORM} 17:00")
+    timetable = published(World(f"{STORM} 12:00"))
+    timetable = timetable[
+        timetable.sched_dep.between(f"{STORM} 12:00+00:00", "2013-04-23 00:00+00:00")
+    ]
+    history = replay(World(f"{STORM} 12:00"), since, every="1h")
+    return timetable, [*history, *replay(world, f"{STORM} 12:00", outages=dict(outages))]
+
+
+def answers(desk, events, timetable):
+    """What a desk says after each tick of the day."""
+    found = []
+    for event in events:
+        desk.feed(event)
+        if event.topic == CLOCK and event.available_at > datetime(2013, 4, 22, 12, tzinfo=UTC):
+            found += [said(desk, flight) for flight in flights(timetable, desk.now)]
+    return found
+
+
+def by_desk(desk, events, decisions):
+    """The desk's probability of each decision, asked at its own moment."""
+    due = decisions.groupby("decided_at").flight_id.agg(list).to_dict()
+    found = {}
+    for event in events:
+        desk.feed(event)
+        if event.topic == CLOCK:
+            for flight_id in due.pop(event.available_at, []):
+                answer = desk.answer(flight_id)
+                assert answer.rung == "fresh" and answer.features_as_of == event.available_at
+                found[flight_id] = answer.probability
+    assert not due
+    return decisions.flight_id.map(found).to_numpy()
+
+
+def test_the_service_says_what_the_batch_says_on_every_flight_of_a_month(models):
+    world = World("2013-05-01")
+    decisions = world.decisions(since="2013-04-01 02:30")
+    decisions = decisions[decisions.decided_at > "2013-04-01 00:30+00:00"]
+    by_batch = score_batch(models.full, world, decisions).probability.to_numpy()
+    events = [
+        *replay(World("2013-04-01"), "2013-03-24", every="1h"),
+        *replay(world, "2013-04-01"),
+    ]
+    by_service = by_desk(Desk(published(world), models), events, decisions)
+    assert len(by_batch) > 28_000
+    assert np.array_equal(by_service, by_batch)  # bit for bit
+
+
+ROW = _State.row
+SKEWS = {
+    "late rates in percent": lambda s, plan: {
+        name: value * 100 if "_late_" in name else value for name, value in ROW(s, plan).items()
+    },
+    "degrees Celsius": lambda s, plan: (row := ROW(s, plan)) | {"temp": (row["temp"] - 32) / 1.8},
+    "minutes of the day in UTC": lambda s, plan: (
+        (row := ROW(s, plan)) | {"dep_minute": (row["dep_minute"] + 240) % 1440}
+    ),
+}
+
+
+@pytest.mark.parametrize("skew", SKEWS)
+def test_a_skew_made_on_purpose_is_caught(models, monkeypatch, skew):
+    timetable, events = day(since="2013-04-14")
+    world = World(f"{STORM} 17:00")
+    decisions = world.decisions(since=f"{STORM} 14:30")
+    decisions = decisions[decisions.flight_id.isin(timetable.flight_id)]
+    by_batch = score_batch(models.full, world, decisions).probability.to_numpy()
+    assert np.array_equal(by_desk(Desk(timetable, models), events, decisions), by_batch)
+    monkeypatch.setattr(_State, "row", SKEWS[skew])
+    found = by_desk(Desk(timetable, models), events, decisions)
+    assert (found != by_batch).sum() > 10
+
+
+def test_a_flight_sent_by_its_schedule_gets_the_plan_that_its_id_has(models):
+    timetable = published(World("2013-03-12"))
+    timetable = timetable[
+        timetable.sched_dep.between("2013-03-08 00:00+00:00", "2013-03-14 00:00+00:00")
+    ]  # on the 10th, clocks go forward
+    desk = Desk(timetable, models)
+    desk.feed(tick(datetime(2013, 3, 7, 23, tzinfo=UTC)))
+    for flight in timetable[PUBLISHED].to_dict("records"):
+        assert desk._planned(flight) == desk._planned(flight["flight_id"])
+
+
+def test_a_flight_out_of_the_blue_adds_itself_to_its_hour(models):
+    timetable, events = day()
+    desk = Desk(timetable, models)
+    for event in events:
+        desk.feed(event)
+    flight = timetable[timetable.sched_dep > desk.now][PUBLISHED].iloc[0].to_dict()
+    listed = desk._planned(flight["flight_id"])[1]
+    unforeseen = flight | {"flight": 9999, "carrier": "ZZ"}
+    assert desk._planned(unforeseen)[1][5] == listed[5] + 1
+    answer = desk.answer(unforeseen)
+    assert (answer.flight_id, answer.unknown) == (f"{STORM}/ZZ9999/{flight['origin']}", ["carrier"])
+
+
+def test_the_ladder_is_climbed_down_as_the_feed_ages_and_up_when_it_is_back(models):
+    outage = (("arrivals", (f"{STORM} 12:30", f"{STORM} 16:30")),)
+    timetable, events = day(outage)
+    desk, whole = Desk(timetable, models), Desk(timetable, models)
+    flight = FLIGHT
+    fresh, rungs = None, []
+    for event in events:
+        desk.feed(event)
+        if event.topic != CLOCK or event.available_at <= datetime(2013, 4, 22, 12, tzinfo=UTC):
+            continue
+        answer = desk.answer(flight)
+        if not rungs or rungs[-1][0] != answer.rung:
+            rungs.append((answer.rung, f"{answer.now:%H:%M}", answer.age_minutes, answer.why))
+        if answer.age_minutes == 0:
+            fresh = answer
+        if answer.rung == "schedule":
+            assert (answer.features_as_of, answer.model) == (None, models.schedule.sha256[:12])
+        if answer.rung == "last_known":
+            assert answer.features_as_of == fresh.now
+    assert rungs == [
+        ("fresh", "12:01", 0, ""),
+        ("last_known", "13:01", 31, "behind: arrivals by 0.5 h"),
+        ("schedule", "15:31", None, "too old to be used: arrivals by 3.0 h"),
+        ("fresh", "16:30", 0, ""),
+    ]
+    for event in day()[1]:
+        whole.feed(event)
+    assert desk.answer(flight) == whole.answer(flight)  # healed: nothing was lost
+    assert desk.refused == 0
+
+
+def test_last_known_features_are_those_of_the_moment_at_which_the_feed_broke(models):
+    timetable, events = day()
+    everything = tuple((topic, (f"{STORM} 14:00", "2013-04-23")) for topic in TOPICS)
+    broken = Desk(timetable, models)
+    for event in day(everything)[1]:
+        broken.feed(event)
+    before = Desk(timetable, models)
+    for event in events:
+        if event.available_at <= datetime(2013, 4, 22, 14, tzinfo=UTC):
+            before.feed(event)
+    for flight in flights(timetable, broken.now):
+        then, now = before.answer(flight), broken.answer(flight)
+        assert now.probability == then.probability
+        assert (now.rung, now.features_as_of, now.age_minutes) == ("last_known", then.now, 180)
+
+
+def test_answers_change_with_a_tick_and_never_between_two(models):
+    timetable, events = day()
+    desk = Desk(timetable, models)
+    asked, before = FLIGHT, None
+    for event in events:
+        desk.feed(event)
+        if event.topic == CLOCK:
+            before = desk.answer(asked)
+        elif before:
+            assert desk.answer(asked) == before
+
+
+def test_what_breaks_lets_the_next_rung_answer_and_is_counted(models, monkeypatch, caplog):
+    timetable, events = day()
+    desk = Desk(timetable, models)
+    for event in events:
+        desk.feed(event)
+    flight = FLIGHT
+    monkeypatch.setattr(_State, "row", lambda *_: {}["store"])
+    answer = desk.answer(flight)
+    assert (answer.rung, answer.why, desk.failures) == ("schedule", "KeyError: 'store'", 1)
+    assert "_with_feeds broke" in caplog.text
+    desk.models = replace(models, full=None)
+    assert desk.answer(flight).why == "no full model is loaded"
+    desk.models = replace(models, full=None, schedule=None)
+    answer = desk.answer(flight)
+    assert (answer.rung, answer.probability, answer.model) == ("base_rate", 0.2, None)
+    desk.models, desk.fault = models, "the log cannot be read"
+    assert (desk.answer(flight).rung, desk.answer(flight).why) == ("schedule", desk.fault)
+
+
+def test_a_report_that_makes_no_sense_is_refused_and_the_desk_goes_on(models, caplog):
+    timetable, events = day()
+    desk, good = Desk(timetable, models), Desk(timetable, models)
+    now = datetime(2013, 4, 22, 16, 59, tzinfo=UTC)
+    bad = [
+        Event("gossip", "a", now, now, {}),
+        Event("arrivals", "b", now, now, {"origin": "LGA"}),
+        Event("arrivals", "c", now, now, {"origin": "LGA", "arr_delay": None}),
+        Event("weather", "d", now, now, {"origin": "LGA"}),
+        Event(CLOCK, "e", now, now, {}),
+        Event("arrivals", "f", now, now - timedelta(hours=5), {}),  # its feed was complete
+        tick(now - timedelta(hours=1)),
+    ]
+    for event in events[:-1]:
+        desk.feed(event)
+        good.feed(event)
+    for event in [*bad, events[-1]]:
+        desk.feed(event)
+    good.feed(events[-1])
+    assert desk.refused == len(bad) == len(caplog.records)
+    assert desk.answer(FLIGHT) == good.answer(FLIGHT)
+
+
+def test_impossible_moments_and_unknown_flights_are_refused(models):
+    timetable, events = day()
+    desk = Desk(timetable, models)
+    with pytest.raises(NotReady, match="no tick"):
+        desk.answer(FLIGHT)
+    for event in events:
+        desk.feed(event)
+    with pytest.raises(KeyError, match="send its schedule"):
+        desk.answer("2013-04-22/XX1/LGA")
+    with pytest.raises(ValueError, match=r"stands at 2013-04-22 17:00 UTC; it has left"):
+        desk.answer(timetable.flight_id.iloc[0])
+    flight = timetable[PUBLISHED].iloc[-1].to_dict()
+    with pytest.raises(ValueError, match="30 days ahead"):
+        desk.answer(
+            flight | {k: flight[k] + pd.Timedelta("40d") for k in ("sched_dep", "sched_arr")}
+        )
+
+
+def test_models_that_do_not_fit_are_refused(models):
+    full, schedule = models.full, models.schedule
+    with pytest.raises(PackageError, match=r"wants \['temp'.*not made here"):
+        Models(full, full, 0.2)
+    celsius = replace(
+        full,
+        signature=replace(
+            full.signature,
+            columns=tuple(
+                replace(c, unit="degrees Celsius") if c.name == "temp" else c
+                for c in full.signature.columns
+            ),
+        ),
+    )
+    with pytest.raises(PackageError, match=r"other units .*Celsius"):
+        Models(celsius, schedule, 0.2)
+    with pytest.raises(PackageError, match="no probability"):
+        Models(full, schedule, 2)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_a_snapshot_taken_anywhere_gives_the_same_answers_afterwards(models, tmp_path, seed):
+    timetable, events = day((("arrivals", (f"{STORM} 13:00", f"{STORM} 14:00")),))
+    cut = random.Random(seed).randrange(len(events) - 2000, len(events))
+    with Log(tmp_path / "log.db") as log:
+        log.append(events)
+        desk, other = Desk(timetable, models), Desk(timetable, models)
+        desk.catch_up(log, cut)
+        desk.snapshot(tmp_path / "snapshot.json")
+        assert other.restore(tmp_path / "snapshot.json", log) and other.offset == cut
+        assert other._state.dump() == desk._state.dump()
+        for one in (desk, other):
+            while one.catch_up(log):
+                pass
+        assert other._state.dump() == desk._state.dump()
+        assert [other.answer(f) for f in flights(timetable, other.now)] == [
+            desk.answer(f) for f in flights(timetable, desk.now)
+        ]
+
+
+def test_a_snapshot_that_is_damaged_or_of_another_log_is_not_used(models, tmp_path, caplog):
+    timetable, events = day()
+    desk, path = Desk(timetable, models), tmp_path / "snapshot.json"
+    with Log(tmp_path / "log.db") as log, Log(tmp_path / "other.db") as other:
+        log.append(events)
+        other.append(events[1:])
+        assert not desk.restore(path, log)
+        while desk.catch_up(log):
+            pass
+        desk.snapshot(path)
+        whole = path.read_text()
+        for text in (whole[: len(whole) // 2], whole.replace("LGA", "JFK"), "", "null\nnull"):
+            path.write_text(text)
+            assert not Desk(timetable, models).restore(path, log)
+        path.write_text(whole)
+        assert not Desk(timetable, models).restore(path, other)
+        assert "made from another log" in caplog.text
+        assert Desk(timetable, models).restore(path, log)
+
+
+def test_killed_20_times_it_loses_no_event_and_never_answers_from_half_a_state(packages, tmp_path):
+    timetable, events = day()
+    notes = tmp_path / "notes.txt"
+    notes.touch()
+    with Log(tmp_path / "log.db") as log:
+        log.append(e for e in events if e.available_at <= datetime(2013, 4, 22, 12, tzinfo=UTC))
+    dice, kills = random.Random(1), 0
+    while kills < 20:
+        size = notes.stat().st_size
+        process = processes.Process(target=work, args=(tmp_path, timetable, packages, events))
+        process.start()
+        while process.is_alive() and notes.stat().st_size < size + 400:  # it is at work
+            time.sleep(0.001)
+        time.sleep(dice.random() * 0.05)
+        assert process.is_alive(), f"it was done after {kills} kills, or broke"
+        process.kill()
+        process.join()
+        kills += 1
+    lines = [json.loads(line) for line in notes.read_text().splitlines()]
+    with Log(tmp_path / "log.db") as log:
+        stored = [event.key for event in log.read(limit=100_000)]
+    acknowledged = [key for kind, keys in lines if kind == "appended" for key in keys]
+    answered = [answer for kind, answer in lines if kind == "answered"]
+    assert stored == [event.key for event in events][: len(stored)]
+    assert set(acknowledged) <= set(stored) and len(acknowledged) > 100
+    uninterrupted = answers(desk_of(timetable, *packages), events, timetable)
+    assert len(answered) > 100
+    assert [a for a in answered if a not in uninterrupted] == []
+    assert {answer[3] for answer in answered} == {"fresh"}
+
+
+def test_replay_holds_back_what_an_outage_holds_back_and_loses_nothing():
+    _, plain = day()
+    _, broken = day((("weather", (f"{STORM} 13:00", f"{STORM} 15:00")),))
+    keys = [{e.key for e in events if e.topic != CLOCK} for events in (plain, broken)]
+    assert keys[0] == keys[1]
+    place = {event.key: n for n, event in enumerate(broken)}
+    assert place["weather/LGA/2013-04-22T13:51"] > place["clock/2013-04-22T14:59:00+00:00"]
