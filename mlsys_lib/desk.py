@@ -412,7 +412,7 @@ class Desk:
 
     @property
     def now(self) -> datetime:
-        """The simulated moment: that of the latest tick. Raises `NotReady` before the first one."""
+        """The simulated moment, which is that of the latest tick; `NotReady` is raised before the first."""
         if self._state.now is None:
             raise NotReady("no tick has been read from the log, so there is no `now` to answer at")
         return self._state.now
@@ -424,7 +424,7 @@ class Desk:
 
     @property
     def refused(self) -> int:
-        """How many events were refused: malformed, or later than their feed had declared itself complete."""
+        """How many events were refused, as malformed or later than their feed had declared itself complete."""
         return self._state.refused
 
     def ages(self) -> dict[str, float]:

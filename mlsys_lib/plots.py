@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 from mlsys_lib.evaluation import Estimate
 
-__all__ = ["Chart", "bands", "bars", "dumbbells", "lines", "loglog"]
+__all__ = ["Chart", "bands", "bars", "dumbbells", "frontier", "lines", "loglog"]
 
 # Okabe and Ito's colours, which colour-blind readers tell apart, without the yellow that white hides.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
@@ -280,4 +280,45 @@ def bands(
         axes.fill_between(
             np.asarray(x, float), low, high, color=line.get_color(), alpha=0.18, linewidth=0
         )
+    return chart
+
+
+def frontier(
+    points: Mapping[str, tuple[float, Estimate]],
+    title: str,
+    xlabel: str,
+    ylabel: str,
+    **options: Any,
+) -> Chart:
+    """Points with their intervals, and a line through those that no other beats: smaller and higher.
+
+    Parameters
+    ----------
+    points : mapping of str to tuple of float and Estimate
+        Name, what it costs (smaller is better), what it is worth (larger is better).
+    title, xlabel, ylabel : str
+        The message, and the axes with their units.
+    **options
+        For `matplotlib.axes.Axes.set`, such as ``xscale="log"``.
+
+    Returns
+    -------
+    Chart
+
+    Examples
+    --------
+    >>> frontier({"a": (1, Estimate(0.7, 0.6, 0.8))}, "It is small", "size (kB)", "AUC")
+    <Chart>
+    """
+    chart, axes = _canvas(title, xlabel, ylabel)
+    best: list[tuple[float, float]] = []
+    for name, (x, y) in sorted(points.items(), key=lambda item: (item[1][0], -item[1][1].value)):
+        leads = not best or y.value > best[-1][1]
+        best += [(x, y.value)] * leads
+        colour = COLOURS[0] if leads else COLOURS[1]
+        axes.vlines(x, y.low, y.high, color=colour, linewidth=1.5, alpha=0.5)
+        axes.scatter(x, y.value, color=colour, s=38, zorder=3)
+        _label_end(axes, name, x, y.value, colour)
+    axes.plot(*zip(*best, strict=True), color=QUIET, linewidth=1, linestyle=":", zorder=1)
+    axes.set(**options)
     return chart

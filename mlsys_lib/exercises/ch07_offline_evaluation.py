@@ -156,10 +156,10 @@ def recalibrated(rows, edges, fit):
     """Recalibrate each month with what was known when it began.
 
     `rows` has, for each flight, p (the model's probability), decided_at, late (0 or 1;
-    missing for a flight that never landed) and known_at (when the label reached the
-    desk; missing likewise). `edges` are the starts of the months and the end of the
-    last. `fit(p, late)` learns from two Series and gives a function from a Series of
-    p to the recalibrated one. Recalibrate every flight decided from the start of a
+    missing for a flight that never landed) and known_at (when its end, landed or
+    cancelled, reached the desk). `edges` are the starts of the months and the end of
+    the last. `fit(p, late)` learns from two Series and gives a function from a Series
+    of p to the recalibrated one. Recalibrate every flight decided from the start of a
     month (included) to its end (not included) with what the flights teach whose label
     was known at that start, or earlier. Where none was, and outside all months, p
     stays. Give a Series with the index of `rows`, and leave `rows` as it is.
@@ -501,12 +501,24 @@ def middle_day(answer: Answer) -> None:
 def in_order(answer: Answer) -> None:
     always = [("airline", name) for name in ("AA", "B6", "DL", "UA")]
     got = answer(_flights(), ["gate", "airline"], 30, lambda part, inside: 5.0)
-    expect(
-        list(got), [*always, ("gate", "few"), ("gate", "north"), ("gate", "south")][:4] + got[4:]
-    )
+    expect(list(got)[:4], always)
     expect(list(got), sorted(set(got)))
 
 
+@blind_spots.claim("on the later days, fewer flights than the bar will do")
+def few_later(answer: Answer) -> None:
+    rows = _flights()
+    rows = rows[(rows.day < 30) | (rows.airline != "B6") | (rows.index % 40 == 0)]
+    got = answer(rows, ["airline"], 30, lambda part, inside: 5.0)
+    expect(("airline", "B6") in got, True)
+
+
+blind_spots.mistake(
+    "the later days must have a hundred flights as well",
+    fails="few_later",
+    old="(later[column] == value).any()",
+    new="(later[column] == value).sum() >= 100",
+)
 blind_spots.mistake(
     "only what is too high is looked for",
     fails="too_low",
@@ -712,6 +724,18 @@ def both(answer: Answer) -> None:
     expect(_leaning(answer, says), ["flight", "order"])
 
 
+@leans_on.claim("one flight that moves by a ten-thousandth is caught")
+def one_flight(answer: Answer) -> None:
+    known = _some_rows().flight[3]  # no other row has this number
+    expect(_leaning(answer, lambda rows: 1e-4 * (rows.flight.to_numpy() == known)), ["flight"])
+
+
+leans_on.mistake(
+    "the mean move is compared, in which one flight drowns",
+    fails="one_flight",
+    old="(np.abs(after - before) > 1e-6).any()",
+    new="np.abs(after - before).mean() > 1e-6",
+)
 leans_on.mistake(
     "means are compared, which dealing out anew leaves as they are",
     fails="knows_numbers",

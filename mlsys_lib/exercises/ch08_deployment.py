@@ -1,0 +1,851 @@
+"""Exercises of chapter 08, deployment."""
+
+import math
+from collections.abc import Callable
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mlsys_lib import World
+from mlsys_lib.exercises.checker import Answer, exercise, expect
+from mlsys_lib.models import Signature
+from mlsys_lib.world import examples
+
+# -- percentiles -------------------------------------------------------------------------------------
+
+
+@exercise(
+    hints=[
+        "A user does not know when the tester was ready to send. From which moment on does he wait?",
+        "Request k was due at k * every. It waited from then until its answer, or for ever. Of the waiting "
+        "times, sorted, the percentile is one of them; none is made up between two.",
+        "waited = log.answered - log.k * every, with math.inf for the missing ones. The q-th percentile is the "
+        "one at place math.ceil(q * n / 100), counted from 1.",
+    ]
+)
+def percentiles(log, every, wanted):
+    """Percentiles of the time that users waited, from the log of a load test.
+
+    Request k (0, 1, 2, ...) was due at k * every ms. `log` has a row a request, in any
+    order: its k, and when it was sent and answered, in ms since the start. The tester
+    sends one request at a time, so whenever the service stalls, the next ones are sent
+    late. A request that was never answered (answered is missing) waited for ever:
+    math.inf. Give a dict of q to the q-th percentile, for each q in `wanted`: the
+    smallest waiting time that at least q % of the requests did not exceed.
+    """
+    waited = log.answered - log.k * every  # blank
+    waited = np.sort(waited.fillna(math.inf))  # blank
+    place = {q: math.ceil(q * len(waited) / 100) for q in wanted}  # blank
+    return {q: float(waited[place[q] - 1]) for q in wanted}
+
+
+def _test_log(answered: list[float], every: float = 10, sent: list[float] | None = None) -> Any:
+    k = np.arange(len(answered))
+    return pd.DataFrame({"k": k, "sent": k * every if sent is None else sent, "answered": answered})
+
+
+_ON_TIME = _test_log([10 * k + waited for k, waited in enumerate([3, 1, 4, 7, 5, 9, 2, 6, 8, 10])])
+_STALL = _test_log([1, 51, 52, 53, 54], sent=[0, 10, 51, 52, 53])
+
+
+@percentiles.claim("of ten waits of 1 to 10 ms, the median is 5 and the 90th percentile 9")
+def on_time(answer: Answer) -> None:
+    expect(answer(_ON_TIME, 10, [50, 90, 100]), {50: 5.0, 90: 9.0, 100: 10.0})
+
+
+@percentiles.claim("of ten requests, the slowest is the 99th percentile, and the 91st")
+def few(answer: Answer) -> None:
+    expect(answer(_ON_TIME, 10, [91, 99]), {91: 10.0, 99: 10.0})
+
+
+@percentiles.claim(
+    "requests that were sent late, because one stalled, waited from when they were due"
+)
+def stalled(answer: Answer) -> None:
+    expect(answer(_STALL, 10, [20, 60, 80, 100]), {20: 1.0, 60: 23.0, 80: 32.0, 100: 41.0})
+
+
+@percentiles.claim("a request that was never answered is slower than all others")
+def unanswered(answer: Answer) -> None:
+    log = _test_log([1, math.nan, 22, 33], every=10)
+    expect(answer(log, 10, [25, 50, 75, 99]), {25: 1.0, 50: 2.0, 75: 3.0, 99: math.inf})
+
+
+@percentiles.claim("the rows may stand in the order of the answers")
+def in_any_order(answer: Answer) -> None:
+    log = _test_log([31, 11, 21, 32], every=10).sort_values("answered")
+    expect(answer(log, 10, [50, 100]), {50: 1.0, 100: 31.0})
+
+
+percentiles.mistake(
+    "the wait begins when the tester gets round to sending",
+    fails="stalled",
+    old="log.answered - log.k * every",
+    new="log.answered - log.sent",
+)
+percentiles.mistake(
+    "a percentile lies between two waits",
+    fails="on_time",
+    old="return {q: float(waited[place[q] - 1]) for q in wanted}",
+    new="return {q: float(np.percentile(waited, q)) for q in wanted}",
+)
+percentiles.mistake(
+    "what has no answer has no wait",
+    fails="unanswered",
+    old="waited.fillna(math.inf)",
+    new="waited.dropna()",
+)
+percentiles.mistake(
+    "what has no answer waited no longer than the longest",
+    fails="unanswered",
+    old="waited.fillna(math.inf)",
+    new="waited.fillna(waited.max())",
+)
+percentiles.mistake(
+    "the rows are in the order of sending",
+    fails="in_any_order",
+    old="log.k * every",
+    new="np.arange(len(log)) * every",
+)
+percentiles.mistake(
+    "the place is rounded down, and the slowest falls out",
+    fails="few",
+    old="math.ceil(q * len(waited) / 100)",
+    new="max(1, q * len(waited) // 100)",
+)
+
+
+@percentiles.alternative
+def by_counting(log, every, wanted):
+    waits = sorted(
+        math.inf if pd.isna(row.answered) else row.answered - row.k * every
+        for row in log.itertuples()
+    )
+
+    def percentile(q):
+        for wait in waits:
+            if 100 * sum(other <= wait for other in waits) >= q * len(waits):
+                return wait
+
+    return {q: percentile(q) for q in wanted}
+
+
+# -- scored ------------------------------------------------------------------------------------------
+
+
+@exercise(
+    hints=[
+        "The service sees one flight and knows nothing of the others. Whatever your scorer takes from the table "
+        "as a whole, the service cannot have.",
+        "The package brings what it needs: its signature says which columns, in which order, and which code each "
+        "name had in training. The matrix is float32 there too.",
+        "For each place and column: values.map(column.codes) if column.names else values, with "
+        "values = rows[column.name]. Then one call of package.score(matrix), with the index of rows.",
+    ]
+)
+def scored(package, rows):
+    """The probabilities of a table of flights, as the service gives them one by one.
+
+    The service sends each row alone through `package.signature.vector` and
+    `package.score`. Give the same numbers as a Series with the index of `rows`, from
+    one call of `package.score` on a matrix: float32, a row a flight, a column for each
+    of `package.signature.columns`, in that order. Columns that have names enter as the
+    code that each name has in `column.codes`; a name that is not there, and a missing
+    value, are NaN.
+    """
+    columns = package.signature.columns
+    matrix = np.full((len(rows), len(columns)), np.nan, np.float32)
+    for place, column in enumerate(columns):
+        values = rows[column.name]
+        matrix[:, place] = values.map(column.codes) if column.names else values  # blank
+    return pd.Series(package.score(matrix), rows.index)  # blank
+
+
+class _Toy:
+    """A package whose score sees every column, every gap and the difference between float32 and float64."""
+
+    def __init__(self) -> None:
+        seen = pd.DataFrame({"carrier": ["AA", "DL", "UA"], "visib": [0.2, 5.0, 10.0]})
+        seen = seen.assign(left_late=[0.1, 0.4, 0.9])
+        self.signature = Signature.of(seen, ["carrier", "visib", "left_late"])
+
+    def score(self, matrix: Any) -> Any:
+        known = np.where(np.isnan(matrix), [0.55, 0.31, 0.17], matrix)
+        return (known[:, 0] * 7 + known[:, 1] + (known[:, 2] > np.float64(0.1)) * 3 + 0.5) / 50
+
+
+def _flights(**columns: Any) -> pd.DataFrame:
+    known = {
+        "visib": [10.0, 0.25, 3.0, 10.0],
+        "distance": [1096, 187, 2475, 944],
+        "left_late": [0.1, 0.5, 0.0, 0.3],
+        "carrier": ["UA", "DL", "UA", "AA"],
+    }
+    return pd.DataFrame(known | columns, index=[11, 7, 9, 2])
+
+
+def _as_served(answer: Answer, rows: pd.DataFrame) -> None:
+    package = _Toy()
+    records: list[Any] = rows.to_dict("records")
+    one_by_one = [float(package.score(package.signature.vector(row))[0]) for row in records]
+    got = answer(_Toy(), rows)
+    expect(np.asarray(got, float) if len(rows) else list(got), one_by_one, tolerance=1e-12)
+
+
+@scored.claim("a flight alone in its table has the probability that the service gives")
+def alone(answer: Answer) -> None:
+    _as_served(answer, _flights().iloc[[1]])
+    _as_served(answer, _flights().iloc[[0]])
+
+
+@scored.claim("so has each of several flights: none depends on the others")
+def together(answer: Answer) -> None:
+    _as_served(answer, _flights())
+    _as_served(answer, _flights().iloc[:2])
+
+
+@scored.claim(
+    "an airline that training has not seen is missing, and not the neighbour of the first"
+)
+def unseen(answer: Answer) -> None:
+    _as_served(answer, _flights(carrier=["YX", "DL", "NK", "AA"]))
+
+
+@scored.claim("a gap stays a gap")
+def gaps(answer: Answer) -> None:
+    _as_served(answer, _flights(visib=[10.0, math.nan, 3.0, math.nan]))
+
+
+@scored.claim("each probability stands at the index of its flight")
+def at_its_index(answer: Answer) -> None:
+    got = answer(_Toy(), _flights())
+    expect(list(getattr(got, "index", [])), [11, 7, 9, 2])
+
+
+@scored.claim("a table without flights has no probabilities, and is no error")
+def none(answer: Answer) -> None:
+    _as_served(answer, _flights().iloc[:0])
+
+
+WHOLE = "values.map(column.codes) if column.names else values"
+scored.mistake(
+    "the columns are taken in the order of the table",
+    fails="alone",
+    old="values = rows[column.name]",
+    new="""numbers = rows.select_dtypes("number").drop(columns="distance").iloc[:, ::-1]
+        values = rows[column.name] if column.names else numbers.iloc[:, place - 1]""",
+)
+scored.mistake(
+    "the matrix is float64",
+    fails="alone",
+    old="np.nan, np.float32)",
+    new="np.nan)",
+)
+scored.mistake(
+    "the codes are dealt out anew for the flights of this table",
+    fails="alone",
+    old=WHOLE,
+    new="pd.factorize(values, sort=True)[0] if column.names else values",
+)
+scored.mistake(
+    "outliers are cut off at a quantile of this table",
+    fails="together",
+    old=WHOLE,
+    new="values.map(column.codes) if column.names else values.clip(upper=values.quantile(0.9))",
+)
+scored.mistake(
+    "an unknown airline gets the code -1",
+    fails="unseen",
+    old=WHOLE,
+    new="values.map(column.codes).fillna(-1) if column.names else values",
+)
+scored.mistake(
+    "an unknown airline counts as the first",
+    fails="unseen",
+    old=WHOLE,
+    new="values.map(lambda name: column.codes.get(name, 0)) if column.names else values",
+)
+scored.mistake(
+    "gaps are filled with the median of the table",
+    fails="gaps",
+    old=WHOLE,
+    new="values.map(column.codes) if column.names else values.fillna(values.median())",
+)
+scored.mistake(
+    "flights with a gap are filled with zero",
+    fails="gaps",
+    old=WHOLE,
+    new="values.map(column.codes) if column.names else values.fillna(0)",
+)
+scored.mistake(
+    "the index is counted anew",
+    fails="at_its_index",
+    old="pd.Series(package.score(matrix), rows.index)",
+    new="pd.Series(package.score(matrix))",
+)
+scored.mistake(
+    "the rows are glued together one by one, and there is nothing to glue",
+    fails="none",
+    old="return pd.Series(package.score(matrix), rows.index)",
+    new="return pd.Series(np.concatenate([package.score(m[None]) for m in matrix]), rows.index)",
+)
+
+
+@scored.alternative
+def with_the_signature(package, rows):
+    matrix = package.signature.matrix(rows)
+    return pd.Series(dict(zip(rows.index, package.score(matrix), strict=True)), index=rows.index)
+
+
+# -- answered ----------------------------------------------------------------------------------------
+
+
+@exercise(
+    hints=[
+        "What must an answer say besides its number, so that whoever reads it knows how far to trust it?",
+        "The age counts from the moment that the features describe to now. A rung holds if its source did not "
+        "raise, its number is a probability, and its age lies between 0 and what that rung may use.",
+        "Put the reason into skipped[name] and go on: 'broken' in the except and for a bad probability, 'stale' "
+        "for a bad age. as_of None means that nothing ages: age 0.",
+    ]
+)
+def answered(rungs, flight, now):
+    """Answer from the best rung that holds, and say which it was.
+
+    `rungs` is a list of (name, source, useful_for), the best first. `source(flight)`
+    gives (probability, as_of), or raises anything at all; as_of is the moment (in
+    minutes, as `now`) that its features describe, or None if it uses nothing that ages.
+    A rung is "broken" if its source raises or its probability is no number from 0 to
+    1. It is "stale" if it is older than useful_for minutes, or younger than now. Give
+    a dict: probability, rung (its name), age in minutes (0 if nothing ages), and
+    skipped: a dict of the reason, for each rung above. Ask no rung below the one that
+    holds. The last rung holds always.
+    """
+    skipped = {}
+    for name, source, useful_for in rungs:
+        try:
+            p, as_of = source(flight)
+        except Exception:
+            skipped[name] = "broken"  # blank
+            continue
+        age = 0 if as_of is None else now - as_of  # blank
+        if not (isinstance(p, float) and 0 <= p <= 1):
+            skipped[name] = "broken"
+        elif not 0 <= age <= useful_for:
+            skipped[name] = "stale"
+        else:
+            return {"probability": p, "rung": name, "age": age, "skipped": skipped}  # blank
+    raise LookupError(f"no rung holds for {flight}: {skipped}")
+
+
+Source = Callable[[str], Any]
+
+
+def _gives(p: float, as_of: float | None = None) -> Source:
+    return lambda flight: (p, as_of)
+
+
+def _raises(error: Exception) -> Source:
+    def source(flight: str) -> Any:
+        raise error
+
+    return source
+
+
+_BASE = ("base_rate", _gives(0.24), math.inf)
+_ASKED = "2013-04-22/DL1685/LGA"
+
+
+_SCHEDULE = _gives(0.31)
+
+
+def _rungs(first: Source, second: Source = _SCHEDULE) -> list[tuple[str, Source, float]]:
+    return [("stream", first, 30), ("schedule", second, math.inf), _BASE]
+
+
+@answered.claim("a source of ten minutes ago answers, and the answer says so")
+def holds(answer: Answer) -> None:
+    got = answer(_rungs(_gives(0.62, 890)), _ASKED, 900)
+    expect(got, {"probability": 0.62, "rung": "stream", "age": 10, "skipped": {}})
+
+
+@answered.claim("where the stream breaks, the schedule answers, names itself and says what broke")
+def breaks(answer: Answer) -> None:
+    for error in (ConnectionError("refused"), KeyError(_ASKED), ZeroDivisionError()):
+        got = answer(_rungs(_raises(error)), _ASKED, 900)
+        expect(
+            got,
+            {"probability": 0.31, "rung": "schedule", "age": 0, "skipped": {"stream": "broken"}},
+        )
+
+
+@answered.claim("features older than the rung may use are not used, however good the number looks")
+def too_old(answer: Answer) -> None:
+    got = answer(_rungs(_gives(0.62, 869)), _ASKED, 900)
+    expect(got, {"probability": 0.31, "rung": "schedule", "age": 0, "skipped": {"stream": "stale"}})
+
+
+@answered.claim("features exactly as old as the rung may use are used")
+def on_the_edge(answer: Answer) -> None:
+    got = answer(_rungs(_gives(0.62, 870)), _ASKED, 900)
+    expect(got, {"probability": 0.62, "rung": "stream", "age": 30, "skipped": {}})
+
+
+@answered.claim("features from after now have a wrong clock, and are not used")
+def from_the_future(answer: Answer) -> None:
+    got = answer(_rungs(_gives(0.62, 960)), _ASKED, 900)
+    expect(got, {"probability": 0.31, "rung": "schedule", "age": 0, "skipped": {"stream": "stale"}})
+
+
+@answered.claim("what is no probability (NaN, 1.7, None) is broken, not an answer")
+def no_probability(answer: Answer) -> None:
+    for p in (math.nan, 1.7, -0.1, None):
+        got = answer(_rungs(_gives(p, 890)), _ASKED, 900)  # type: ignore[arg-type]
+        expect(
+            got,
+            {"probability": 0.31, "rung": "schedule", "age": 0, "skipped": {"stream": "broken"}},
+        )
+
+
+@answered.claim("two rungs may fail, each for its own reason")
+def two_fail(answer: Answer) -> None:
+    got = answer(_rungs(_gives(0.62, 100), _raises(OSError())), _ASKED, 900)
+    skipped = {"stream": "stale", "schedule": "broken"}
+    expect(got, {"probability": 0.24, "rung": "base_rate", "age": 0, "skipped": skipped})
+
+
+@answered.claim("a probability of 0 is an answer")
+def zero(answer: Answer) -> None:
+    got = answer(_rungs(_gives(0.0, 900)), _ASKED, 900)
+    expect(got, {"probability": 0.0, "rung": "stream", "age": 0, "skipped": {}})
+
+
+@answered.claim("no rung below the one that holds is asked")
+def asks_no_more(answer: Answer) -> None:
+    asked = []
+
+    def costly(flight: str) -> Any:
+        asked.append(flight)
+        return 0.31, None
+
+    answer(_rungs(_gives(0.62, 890), costly), _ASKED, 900)
+    expect(asked, [])
+
+
+_HELD = 'return {"probability": p, "rung": name, "age": age, "skipped": skipped}'
+answered.mistake(
+    "whatever answers is called the first rung",
+    fails="breaks",
+    old=_HELD,
+    new='return {"probability": p, "rung": rungs[0][0], "age": age, "skipped": skipped}',
+)
+answered.mistake(
+    "only network errors are expected",
+    fails="breaks",
+    old="except Exception:",
+    new="except OSError:",
+)
+answered.mistake(
+    "a source that answers is fresh",
+    fails="too_old",
+    old="elif not 0 <= age <= useful_for:",
+    new="elif age < 0:",
+)
+answered.mistake(
+    "the age is measured from the moment of reading",
+    fails="holds",
+    old="age = 0 if as_of is None else now - as_of",
+    new="age = now - now",
+)
+answered.mistake(
+    "the edge is out",
+    fails="on_the_edge",
+    old="0 <= age <= useful_for",
+    new="0 <= age < useful_for",
+)
+answered.mistake(
+    "a negative age is young",
+    fails="from_the_future",
+    old="0 <= age <= useful_for",
+    new="age <= useful_for",
+)
+answered.mistake(
+    "NaN is passed on",
+    fails="no_probability",
+    old="if not (isinstance(p, float) and 0 <= p <= 1):",
+    new="if p is None or p < 0 or p > 1:",
+)
+answered.mistake(
+    "only the last reason is kept",
+    fails="two_fail",
+    old=_HELD,
+    new=(
+        'return {"probability": p, "rung": name, "age": age,'
+        ' "skipped": dict(list(skipped.items())[-1:])}'
+    ),
+)
+answered.mistake(
+    "nothing is taken for false",
+    fails="zero",
+    old="if not (isinstance(p, float) and 0 <= p <= 1):",
+    new="if not (p and isinstance(p, float) and 0 <= p <= 1):",
+)
+answered.mistake(
+    "all rungs are asked first, and then the best is picked",
+    fails="asks_no_more",
+    old="""    skipped = {}
+""",
+    new="""    skipped = {}
+    for _, source, _ in rungs:
+        try:
+            source(flight)
+        except Exception:
+            pass
+""",
+)
+
+
+@answered.alternative
+def by_recursion(rungs, flight, now, skipped=None):
+    skipped = skipped or {}
+    (name, source, useful_for), below = rungs[0], rungs[1:]
+
+    def lower(reason):
+        return by_recursion(below, flight, now, skipped | {name: reason})
+
+    try:
+        p, as_of = source(flight)
+        age = now - (now if as_of is None else as_of)
+        sound = p >= 0 and p <= 1
+    except Exception:
+        return lower("broken")
+    if not sound:
+        return lower("broken")
+    if age < 0 or age > useful_for:
+        return lower("stale")
+    return {"probability": p, "rung": name, "age": age, "skipped": skipped}
+
+
+# -- skewed ------------------------------------------------------------------------------------------
+
+
+@exercise(
+    hints=[
+        "Averages of the two sides agree for many a skew. What is the smallest thing that you can compare?",
+        "Bring both tables to one order by flight_id. Then compare value by value: text exactly, numbers up to "
+        "what float32 and six decimals change, and a gap only with a gap.",
+        "np.isclose(ours, theirs, rtol=1e-6, atol=1e-6, equal_nan=True); one differing value is enough, and "
+        "online.reindex(columns=offline.columns) gives an absent column as gaps.",
+    ]
+)
+def skewed(offline, online):
+    """Name the columns, sorted, in which the service saw other values than training.
+
+    `offline` has the features as the training pipeline computes them, `online` as the
+    service logged them: the same flights by flight_id, in any order. Columns hold
+    numbers (gaps are NaN) or text. Two differences are honest: the service computes in
+    float32, and its log rounds to six decimals. Any other difference, be it in one
+    flight, is skew. So is a column that the service does not log.
+    """
+    service = online.set_index("flight_id").reindex(offline.flight_id)  # blank
+    found = []
+    for name in offline.columns.drop("flight_id"):
+        ours = offline[name].to_numpy()
+        if name not in service:
+            same = np.array([False])  # blank
+        elif pd.api.types.is_numeric_dtype(offline[name]):
+            theirs = service[name].to_numpy(float)
+            same = np.isclose(ours, theirs, rtol=1e-6, atol=1e-6, equal_nan=True)  # blank
+        else:
+            same = ours == service[name].to_numpy()  # blank
+        if not same.all():
+            found.append(name)
+    return sorted(found)
+
+
+@cache
+def _a_day() -> pd.DataFrame:
+    """One evening's decisions of July 2013 with the weather as of each, and a share of late departures."""
+    world = World("2013-07-08 22:00")
+    rows = examples(world, world.decisions(since="2013-07-08 20:00"))
+    left = world.departures(since="2013-07-08 16:00")
+    late = (left.dep_delay >= 15).groupby([left.origin, left.carrier]).mean()
+    key = pd.MultiIndex.from_frame(rows[["origin", "carrier"]])
+    return rows[["flight_id", "carrier", "wind_speed", "wind_gust", "temp", "visib"]].assign(
+        carrier=rows.carrier.astype(object), left_late=late.reindex(key).to_numpy()
+    )
+
+
+def _logged(**changed: Any) -> pd.DataFrame:
+    """The service's side of that evening: in another order, with the changed columns."""
+    rows = _a_day()
+    made = rows.assign(**{name: change(rows) for name, change in changed.items()})
+    return made.sample(frac=1, random_state=0)
+
+
+def _found(answer: Answer, online: pd.DataFrame, *names: str) -> None:
+    expect(answer(_a_day().copy(), online), sorted(names))
+
+
+@skewed.claim("it passes the same values in another order")
+def other_order(answer: Answer) -> None:
+    _found(answer, _logged())
+
+
+@skewed.claim("it passes values that went through float32")
+def single_precision(answer: Answer) -> None:
+    columns = ("wind_speed", "wind_gust", "left_late", "temp")
+    small = {c: lambda t, c=c: t[c].astype(np.float32) for c in columns}
+    _found(answer, _logged(**small))
+
+
+@skewed.claim("it passes values that were rounded to six decimals")
+def six_decimals(answer: Answer) -> None:
+    _found(answer, _logged(left_late=lambda t: t.left_late.round(6)))
+
+
+@skewed.claim("it names a wind in knots instead of miles an hour")
+def in_knots(answer: Answer) -> None:
+    _found(answer, _logged(wind_speed=lambda t: t.wind_speed / 1.15078), "wind_speed")
+
+
+@skewed.claim("it names a gust that is 0 where there is none")
+def filled(answer: Answer) -> None:
+    _found(answer, _logged(wind_gust=lambda t: t.wind_gust.fillna(0)), "wind_gust")
+
+
+@skewed.claim("it names a share that is stale for a few flights, with the mean kept as it was")
+def stale(answer: Answer) -> None:
+    def turned(t: pd.DataFrame) -> pd.Series:
+        some = t.left_late.dropna().drop_duplicates().index[:5]
+        made = t.left_late.copy()
+        made[some] = np.roll(t.left_late[some], 1)
+        return made
+
+    _found(answer, _logged(left_late=turned), "left_late")
+
+
+@skewed.claim("it names a carrier that is written otherwise in one flight")
+def one_carrier(answer: Answer) -> None:
+    def renamed(t: pd.DataFrame) -> pd.Series:
+        made = t.carrier.copy()
+        made.iloc[17] = made.iloc[17].lower()
+        return made
+
+    _found(answer, _logged(carrier=renamed), "carrier")
+
+
+@skewed.claim("it names a wind converted by 1.15 instead of 1.15078: less than a thousandth off")
+def rough_factor(answer: Answer) -> None:
+    _found(answer, _logged(wind_speed=lambda t: t.wind_speed * 1.15 / 1.15078), "wind_speed")
+
+
+@skewed.claim("it names two columns that changed places, and one that is not logged")
+def places(answer: Answer) -> None:
+    swapped = _logged(temp=lambda t: t.visib, visib=lambda t: t.temp)
+    _found(answer, swapped.drop(columns="wind_gust"), "temp", "visib", "wind_gust")
+
+
+_CLOSE = "np.isclose(ours, theirs, rtol=1e-6, atol=1e-6, equal_nan=True)"
+skewed.mistake(
+    "the tables are compared row by row as they stand",
+    fails="other_order",
+    old='online.set_index("flight_id").reindex(offline.flight_id)',
+    new="online",
+)
+skewed.mistake(
+    "a gap differs from a gap",
+    fails="other_order",
+    old=_CLOSE,
+    new="np.isclose(ours, theirs, rtol=1e-6, atol=1e-6)",
+)
+skewed.mistake(
+    "numbers must be equal to the last bit",
+    fails="single_precision",
+    old=_CLOSE,
+    new="(ours == theirs) | (pd.isna(ours) & pd.isna(theirs))",
+)
+skewed.mistake(
+    "a relative tolerance alone, as tight as float32",
+    fails="six_decimals",
+    old=_CLOSE,
+    new="np.isclose(ours, theirs, rtol=1.2e-7, atol=0, equal_nan=True)",
+)
+skewed.mistake(
+    "only the average is compared, with a tolerance of a fifth",
+    fails="in_knots",
+    old=_CLOSE,
+    new="np.isclose(np.nanmean(ours), np.nanmean(theirs), rtol=0.2)",
+)
+skewed.mistake(
+    "only values that both sides have are compared",
+    fails="filled",
+    old=_CLOSE,
+    new="np.isclose(ours, theirs, rtol=1e-6, atol=1e-6) | np.isnan(ours) | np.isnan(theirs)",
+)
+skewed.mistake(
+    "the distributions are compared, not the flights",
+    fails="stale",
+    old=_CLOSE,
+    new="np.isclose(np.sort(ours), np.sort(theirs), rtol=1e-6, atol=1e-6, equal_nan=True)",
+)
+skewed.mistake(
+    "text is compared without case",
+    fails="one_carrier",
+    old="same = ours == service[name].to_numpy()",
+    new="same = offline[name].str.lower().to_numpy() == service[name].str.lower().to_numpy()",
+)
+skewed.mistake(
+    "one in a thousand is close enough",
+    fails="rough_factor",
+    old=_CLOSE,
+    new="np.isclose(ours, theirs, rtol=1e-3, atol=1e-6, equal_nan=True)",
+)
+skewed.mistake(
+    "what is not logged cannot differ",
+    fails="places",
+    old="same = np.array([False])",
+    new="same = np.array([True])",
+)
+
+
+@skewed.alternative
+def flight_by_flight(offline, online):
+    theirs = {row["flight_id"]: row for row in online.to_dict("records")}
+    found = set()
+    for ours in offline.to_dict("records"):
+        logged = theirs[ours["flight_id"]]
+        for name, value in ours.items():
+            other = logged.get(name, "absent")
+            if isinstance(value, str) or isinstance(other, str):
+                same = value == other
+            elif math.isnan(value) or math.isnan(other):
+                same = math.isnan(value) and math.isnan(other)
+            else:
+                same = abs(value - other) <= 2e-6 * max(1, abs(value))
+            if not same:
+                found.add(name)
+    return sorted(found)
+
+
+# -- architectures -----------------------------------------------------------------------------------
+
+
+@exercise(
+    hints=[
+        "Ask three things of each product: how old may the answer be, is it known beforehand what will be asked, "
+        "and how often is an answer read?",
+        "Batch answers only what it has a row for. Streaming features pay where minutes matter. Where the flight "
+        "is weeks away, today's delays say nothing about it.",
+        "The digest is read once a day. The board may be an hour old and is read by millions. The agent asks about "
+        "flights that are in no table. The desk needs retimed flights, by what happened in the last minutes.",
+    ]
+)
+def architectures():
+    """Which of four architectures for each product? Use the figures of the chapter.
+
+    Choose "nightly batch", "hourly batch", "online, schedule only" or "online,
+    streaming".
+    digest: at five each morning, crew planners get the twenty riskiest flights of the
+        day by mail. They read it once.
+    board: a public page shows the risk of each of today's flights, a million views an
+        hour. An hour of age is agreed; a page has 20 ms.
+    agent: a booking site asks for the risk of itineraries weeks ahead, some of which no
+        timetable holds yet. An answer within 100 ms.
+    desk: in a thunderstorm, the desk asks again and again about flights that were
+        retimed in the last quarter of an hour. An answer within 100 ms.
+    """
+    return {
+        "digest": "nightly batch",  # blank
+        "board": "hourly batch",  # blank
+        "agent": "online, schedule only",  # blank
+        "desk": "online, streaming",  # blank
+    }
+
+
+WHY_NOT = {
+    "digest": {
+        "hourly batch": "nobody reads the other twenty-three runs: the mail has gone out",
+        "online, schedule only": "all flights are known beforehand, and it throws last night's delays and weather away",
+        "online, streaming": "a service that is awake all day for one question at five in the morning",
+    },
+    "board": {
+        "nightly batch": "by the evening its answers are older than what was agreed, and you measured what that costs",
+        "online, schedule only": "of all that you measured it ranks worst, and it computes a million times what it could look up",
+        "online, streaming": "it works, but computes each answer thousands of times over, for a gain of less than .01 in AUC "
+        "that was not asked for",
+    },
+    "agent": {
+        "nightly batch": "there is no row for an itinerary that no timetable holds, and too many to make them all",
+        "hourly batch": "there is no row for an itinerary that no timetable holds, and too many to make them all",
+        "online, streaming": "the last hours say nothing about a flight weeks away, and the model would read them as if they did",
+    },
+    "desk": {
+        "nightly batch": "it has the old times, and the weather of the night before",
+        "hourly batch": "a flight retimed since the last run has no row, or the row of its old time",
+        "online, schedule only": "it cannot see the thunderstorm",
+    },
+}
+
+
+def _choice(product: str, right: str) -> None:
+    def test(answer: Answer) -> None:
+        choices = answer()
+        choice = choices.get(product) if isinstance(choices, dict) else None
+        options = "; ".join(sorted([right, *WHY_NOT[product]]))
+        expect(
+            choice,
+            right,
+            because=WHY_NOT[product].get(str(choice), f"choose one of: {options}"),
+        )
+
+    test.__name__ = product
+    architectures.claim(f"the choice for the {product} fits what it asks, and when")(test)
+
+
+for _product, _right in {
+    "digest": "nightly batch",
+    "board": "hourly batch",
+    "agent": "online, schedule only",
+    "desk": "online, streaming",
+}.items():
+    _choice(_product, _right)
+
+architectures.mistake(
+    "fresher is better, whoever reads it",
+    fails="digest",
+    old='"digest": "nightly batch"',
+    new='"digest": "hourly batch"',
+)
+architectures.mistake(
+    "what many read must be computed for each of them",
+    fails="board",
+    old='"board": "hourly batch"',
+    new='"board": "online, streaming"',
+)
+architectures.mistake(
+    "everything that may be asked can be computed beforehand",
+    fails="agent",
+    old='"agent": "online, schedule only"',
+    new='"agent": "nightly batch"',
+)
+architectures.mistake(
+    "more features are better features",
+    fails="agent",
+    old='"agent": "online, schedule only"',
+    new='"agent": "online, streaming"',
+)
+architectures.mistake(
+    "an hour is fresh enough for all",
+    fails="desk",
+    old='"desk": "online, streaming"',
+    new='"desk": "hourly batch"',
+)
+
+
+@architectures.alternative
+def by_question():
+    batch = {"digest": "nightly batch", "board": "hourly batch"}
+    return batch | {"desk": "online, streaming", "agent": "online, schedule only"}
