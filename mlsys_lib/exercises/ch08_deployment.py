@@ -79,6 +79,12 @@ def in_any_order(answer: Answer) -> None:
     expect(answer(log, 10, [50, 100]), {50: 1.0, 100: 31.0})
 
 
+@percentiles.claim("the interval is the one that the call names")
+def own_interval(answer: Answer) -> None:
+    log = _test_log([2, 27, 53, 79], every=25)
+    expect(answer(log, 25, [50, 75, 100]), {50: 2.0, 75: 3.0, 100: 4.0})
+
+
 percentiles.mistake(
     "the wait begins when the tester gets round to sending",
     fails="stalled",
@@ -108,6 +114,12 @@ percentiles.mistake(
     fails="in_any_order",
     old="log.k * every",
     new="np.arange(len(log)) * every",
+)
+percentiles.mistake(
+    "every test sends each 10 ms",
+    fails="own_interval",
+    old="log.k * every",
+    new="log.k * 10",
 )
 percentiles.mistake(
     "the place is rounded down, and the slowest falls out",
@@ -229,6 +241,19 @@ def none(answer: Answer) -> None:
     _as_served(answer, _flights().iloc[:0])
 
 
+@scored.claim("the package is asked once, for all rows together")
+def once(answer: Answer) -> None:
+    shapes = []
+
+    class Counted(_Toy):
+        def score(self, matrix: Any) -> Any:
+            shapes.append(np.shape(matrix))
+            return super().score(matrix)
+
+    answer(Counted(), _flights())
+    expect(shapes, [(4, 3)])
+
+
 WHOLE = "values.map(column.codes) if column.names else values"
 scored.mistake(
     "the columns are taken in the order of the table",
@@ -284,6 +309,12 @@ scored.mistake(
     fails="at_its_index",
     old="pd.Series(package.score(matrix), rows.index)",
     new="pd.Series(package.score(matrix))",
+)
+scored.mistake(
+    "the package is asked row by row",
+    fails="once",
+    old="pd.Series(package.score(matrix), rows.index)",
+    new="pd.Series([package.score(m[None])[0] for m in matrix], rows.index, dtype=float)",
 )
 scored.mistake(
     "the rows are glued together one by one, and there is nothing to glue",
@@ -434,6 +465,16 @@ def asks_no_more(answer: Answer) -> None:
     expect(asked, [])
 
 
+@answered.claim("each rung has its own limit, and minute 0 is a moment like any other")
+def own_limit(answer: Answer) -> None:
+    rungs = [("feeds", _gives(0.62, 0), 60), _BASE]
+    got = answer(rungs, _ASKED, 45)
+    expect(got, {"probability": 0.62, "rung": "feeds", "age": 45, "skipped": {}})
+    got = answer(rungs, _ASKED, 61)
+    skipped = {"feeds": "stale"}
+    expect(got, {"probability": 0.24, "rung": "base_rate", "age": 0, "skipped": skipped})
+
+
 _HELD = 'return {"probability": p, "rung": name, "age": age, "skipped": skipped}'
 answered.mistake(
     "whatever answers is called the first rung",
@@ -458,6 +499,18 @@ answered.mistake(
     fails="holds",
     old="age = 0 if as_of is None else now - as_of",
     new="age = now - now",
+)
+answered.mistake(
+    "a moment of 0 is taken for none",
+    fails="own_limit",
+    old="age = 0 if as_of is None else now - as_of",
+    new="age = now - (as_of or now)",
+)
+answered.mistake(
+    "half an hour for all",
+    fails="own_limit",
+    old="0 <= age <= useful_for",
+    new="0 <= age <= min(useful_for, 30)",
 )
 answered.mistake(
     "the edge is out",
@@ -648,6 +701,26 @@ def places(answer: Answer) -> None:
     _found(answer, swapped.drop(columns="wind_gust"), "temp", "visib", "wind_gust")
 
 
+@skewed.claim("it names a share that the service left out for one flight")
+def left_out(answer: Answer) -> None:
+    def emptied(t: pd.DataFrame) -> pd.Series:
+        made = t.left_late.copy()
+        made.iloc[int(made.notna().to_numpy().argmax())] = math.nan
+        return made
+
+    _found(answer, _logged(left_late=emptied), "left_late")
+
+
+@skewed.claim("it names a share that is off by .00005 in one flight: more than rounding")
+def slightly_off(answer: Answer) -> None:
+    def shifted(t: pd.DataFrame) -> pd.Series:
+        made = t.left_late.copy()
+        made.iloc[int(made.notna().to_numpy().argmax())] += 5e-5
+        return made
+
+    _found(answer, _logged(left_late=shifted), "left_late")
+
+
 _CLOSE = "np.isclose(ours, theirs, rtol=1e-6, atol=1e-6, equal_nan=True)"
 skewed.mistake(
     "the tables are compared row by row as they stand",
@@ -702,6 +775,18 @@ skewed.mistake(
     fails="rough_factor",
     old=_CLOSE,
     new="np.isclose(ours, theirs, rtol=1e-3, atol=1e-6, equal_nan=True)",
+)
+skewed.mistake(
+    "what the service left out is not compared",
+    fails="left_out",
+    old=_CLOSE,
+    new=_CLOSE + " | np.isnan(theirs)",
+)
+skewed.mistake(
+    "a hundredth more or less in a share is rounding",
+    fails="slightly_off",
+    old=_CLOSE,
+    new="np.isclose(ours, theirs, rtol=1e-6, atol=1e-2, equal_nan=True)",
 )
 skewed.mistake(
     "what is not logged cannot differ",
