@@ -320,3 +320,15 @@ def test_what_was_not_measured_is_missing():
 
 def test_every_feature_has_a_unit():
     assert list(UNITS) == FEATURES
+
+
+def test_a_nightly_run_for_all_flights_is_no_slower_path():
+    """Thousands of decisions that share a moment: engines must not join all totals with all."""
+    world = World("2013-02-15")
+    decisions = world.decisions(since="2013-01-09")
+    nightly = decisions.assign(decided_at=decisions.decided_at.dt.floor("D"))
+    rows = batch(world, nightly)
+    one = nightly[nightly.decided_at == "2013-02-01"].head(5)
+    again = batch(world, one)
+    found = rows.set_index("flight_id").loc[again.flight_id].reset_index()
+    pd.testing.assert_frame_equal(found[again.columns], again)
