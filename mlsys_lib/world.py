@@ -532,7 +532,10 @@ def examples(world: World, decisions: pd.DataFrame) -> pd.DataFrame:
             f"decisions lacks {', '.join(sorted(missing))}; World.decisions() gives both columns"
         )
     asked = decisions.reset_index(drop=True)
-    asked = asked.assign(decided_at=pd.to_datetime(asked.decided_at, utc=True))
+    observed = world.weather().rename(columns={"event_time": "observed_at"})
+    # In the unit of the observations: pandas joins no moments in seconds with some in nanoseconds.
+    moments = pd.to_datetime(asked.decided_at, utc=True).astype(observed.available_at.dtype)
+    asked = asked.assign(decided_at=moments)
     flights = world._operations().set_index("flight_id")
     if len(unknown := asked.flight_id[~asked.flight_id.isin(flights.index)]):
         raise ValueError(f"no flight {unknown.iloc[0]!r} ({len(unknown)} of the ids do not exist)")
@@ -545,7 +548,6 @@ def examples(world: World, decisions: pd.DataFrame) -> pd.DataFrame:
         asked[rows.decided_at < rows.sched_dep - pd.Timedelta(days=TIMETABLE_DAYS)],
         "lies before the timetable of its flight was out",
     )
-    observed = world.weather().rename(columns={"event_time": "observed_at"})
     left = rows.assign(row=rows.index).sort_values("decided_at")
     joined = pd.merge_asof(
         left,

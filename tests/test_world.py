@@ -249,6 +249,14 @@ def test_bad_decisions_are_named(decisions, message):
         examples(World("2013-05-02"), decisions)
 
 
+def test_a_moment_of_any_unit_will_do():
+    world = World("2013-04-22 16:00")
+    decisions = world.decisions(since="2013-04-22 15:00")
+    at_once = decisions.assign(decided_at=world.now.as_unit("s"))
+    in_text = decisions.assign(decided_at="2013-04-22 16:00")
+    assert examples(world, at_once).equals(examples(world, in_text))
+
+
 def test_an_unknown_flight_is_named_with_an_example():
     with pytest.raises(KeyError, match="ids look like"):
         World("2013-05-02").outcome("UA450")
