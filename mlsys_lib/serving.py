@@ -528,7 +528,7 @@ def _produce(path: Path, start: str, end: str, speed: float) -> None:
     with Log(path) as log:
         at = _last_tick(log)
         if at is None:  # the past that the longest window needs
-            since = max(pd.Timestamp(start, tz="UTC") - pd.Timedelta("8d"), World("2013-01-01").now)
+            since = max(pd.Timestamp(start, tz="UTC") - pd.Timedelta("8D"), World("2013-01-01").now)
             log.append(replay(World(start), since, every="1h"))
             at = World(start).now
         waiting = []

@@ -261,7 +261,7 @@ def test_impossible_moments_and_unknown_flights_are_refused(models):
     flight = timetable[PUBLISHED].iloc[-1].to_dict()
     with pytest.raises(ValueError, match="30 days ahead"):
         desk.answer(
-            flight | {k: flight[k] + pd.Timedelta("40d") for k in ("sched_dep", "sched_arr")}
+            flight | {k: flight[k] + pd.Timedelta("40D") for k in ("sched_dep", "sched_arr")}
         )
 
 
