@@ -89,15 +89,15 @@ class Column:
     ----------
     name, unit : str
     low, high : float
-        The smallest and largest value in the training rows; NaN for names, and where all are missing.
+        The smallest and largest value in the training rows; infinite for names, and where all are missing.
     names : tuple of str
         For a column of names: those that training saw, sorted. The code of a name is its position.
     """
 
     name: str
     unit: str
-    low: float = math.nan
-    high: float = math.nan
+    low: float = -math.inf
+    high: float = math.inf
     names: tuple[str, ...] = ()
 
     @classmethod
@@ -106,8 +106,12 @@ class Column:
         name = str(values.name)
         if name in CATEGORIES:
             return cls(name, UNITS[name], names=tuple(sorted(values.dropna().unique())))
-        low, high = float(values.min()), float(values.max())
-        return cls(name, UNITS.get(name, "unknown"), low, high)
+        unit = UNITS.get(name, "unknown")
+        return cls(
+            name,
+            unit,
+            *((float(values.min()), float(values.max())) if values.notna().any() else ()),
+        )
 
     @cached_property
     def codes(self) -> dict[str, int]:
@@ -630,14 +634,14 @@ def _converted(model: Model) -> bytes:
 def _column(
     name: str, unit: str, low: float | None, high: float | None, names: list[str]
 ) -> Column:
-    low, high = (math.nan if end is None else end for end in (low, high))
-    return Column(name, unit, low, high, tuple(names))
+    ends = (-math.inf if low is None else low, math.inf if high is None else high)
+    return Column(name, unit, *ends, tuple(names))
 
 
 def _json(facts: dict[str, Any]) -> bytes:
-    # NaN is no JSON; a column of names has no range.
+    # Infinity is no JSON; a column of names has no range.
     clean = [
-        {k: None if isinstance(v, float) and math.isnan(v) else v for k, v in column.items()}
+        {k: None if isinstance(v, float) and math.isinf(v) else v for k, v in column.items()}
         for column in facts["signature"]
     ]
     return json.dumps({**facts, "signature": clean}, indent=1, allow_nan=False).encode()
