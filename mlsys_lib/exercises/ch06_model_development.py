@@ -402,6 +402,15 @@ def _overtaken() -> tuple[pd.DataFrame, pd.DataFrame]:
     return _gains([0.2, 1.2], 40, "2013-05-01", 15), _gains([2.0, 1.2], 60, "2013-06-10", 16)
 
 
+def _rare() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The choice gains much on a few days; the other one wins on most days, and loses later."""
+    tuned = _gains([0.5, -0.2], 40, "2013-05-01", 17, 0.1)
+    later = _gains([-0.5, -0.2], 60, "2013-06-10", 18, 0.1)
+    tuned.iloc[::7, 1] += 12
+    later.iloc[::6, 1] += 12
+    return tuned, later
+
+
 def _verdict(
     answer: Answer, made: tuple[pd.DataFrame, pd.DataFrame], right: bool, why: str
 ) -> None:
@@ -463,6 +472,11 @@ def ignores_shared_days(answer: Answer) -> None:
     _verdict(answer, _few_days_real(), True, "on the days that are new, the gain is clear")
 
 
+@gain_is_real.claim("it judges the candidate of the greatest mean, though another won on most days")
+def accepts_rare(answer: Answer) -> None:
+    _verdict(answer, _rare(), True, "the tuner took the greatest mean, and that one's gain holds")
+
+
 gain_is_real.mistake(
     "the days that chose it confirm it",
     fails="catches_luck",
@@ -504,6 +518,12 @@ gain_is_real.mistake(
     fails="accepts_overtaken",
     old="return bool(per_day(fresh.index, fresh).low > 0)",
     new="return bool(per_day(fresh.index, fresh).low > 0) and later.mean().idxmax() == choice",
+)
+gain_is_real.mistake(
+    "the candidate of the greatest median is judged",
+    fails="accepts_rare",
+    old="tuned.mean().idxmax()",
+    new="tuned.median().idxmax()",
 )
 gain_is_real.mistake(
     "days that both tables hold are counted",
