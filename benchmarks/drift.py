@@ -27,8 +27,7 @@ import pandas as pd
 from scipy.stats import chi2_contingency, ks_2samp
 
 from mlsys_lib import World
-from mlsys_lib.features import CATEGORIES, batch
-from mlsys_lib.monitoring import (
+from mlsys_lib.drift import (
     Alibi,
     Binned,
     Names,
@@ -37,6 +36,7 @@ from mlsys_lib.monitoring import (
     edges,
     histogram_sql,
 )
+from mlsys_lib.features import CATEGORIES, batch
 
 NUMBERS = [
     "temp",

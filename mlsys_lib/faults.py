@@ -25,7 +25,7 @@ import pandas as pd
 
 from mlsys_lib.events import Event
 from mlsys_lib.features import LATE, ROLLING, Rolling
-from mlsys_lib.world import HOME, MEASURED, Moment, World
+from mlsys_lib.world import HOME, MEASURED, Moment, World, local_day
 
 __all__ = [
     "REAL",
@@ -151,10 +151,10 @@ def evidence(fault: Fault, world: World) -> pd.DataFrame:
         cancelled=hit.status == "cancelled",
         diverted=hit.status == "diverted",
         late=(hit.arr_delay >= LATE).astype(float).where(hit.arr_delay.notna()),
-    ).groupby(_local_day(hit.sched_dep))
+    ).groupby(local_day(hit.sched_dep))
     figures = made[["cancelled", "diverted", "late", "dep_delay"]].mean()
     seen = weather[_matching(weather, fault.where)]
-    figures["visib"] = seen.groupby(_local_day(seen.event_time)).visib.min()
+    figures["visib"] = seen.groupby(local_day(seen.event_time)).visib.min()
     figures.insert(0, "flights", made.size())
     return figures.rename_axis(None)
 
@@ -438,7 +438,7 @@ def scenario(rows: Rows, seed: int = 0) -> tuple[Rows, list[Fault]]:
         If the period is too short to hold them.
     """
     rng = np.random.default_rng(seed)
-    days = pd.DatetimeIndex(_local_day(rows.decided_at).unique()).sort_values().tz_localize(HOME)
+    days = pd.DatetimeIndex(local_day(rows.decided_at).unique()).sort_values().tz_localize(HOME)
     needed = sum(length + 2 for length, _ in _DOSES)
     if len(days) <= needed:
         raise ValueError(f"{len(days)} days cannot hold the scenario; give more than {needed}")
@@ -551,11 +551,6 @@ def _matching(table: pd.DataFrame, where: Mapping[str, str]) -> pd.Series:
         if column in table:
             hit &= table[column] == value
     return hit
-
-
-def _local_day(moments: pd.Series) -> pd.Series:
-    local: pd.Series = moments.dt.tz_convert(HOME).dt.tz_localize(None).dt.normalize()
-    return local
 
 
 def _drawn(rows: Rows, share: float, seed: int) -> npt.NDArray[np.bool_]:

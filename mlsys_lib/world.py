@@ -29,7 +29,7 @@ import pandas as pd
 
 from mlsys_lib import data
 
-__all__ = ["AvailabilityError", "World", "examples"]
+__all__ = ["AvailabilityError", "World", "examples", "local_day"]
 
 HOME = "America/New_York"
 TIMETABLE_DAYS = 30
@@ -715,3 +715,15 @@ def _duration(value: str | pd.Timedelta, name: str) -> pd.Timedelta:
             f"{name}={value!r} must be a duration of zero or more, such as '10min' or '2h'"
         )
     return duration
+
+
+def local_day(moments: pd.Series) -> pd.Series:
+    """The day in New York of each moment, without a zone.
+
+    Examples
+    --------
+    >>> local_day(pd.Series(pd.to_datetime(["2013-04-22 03:00"], utc=True))).dt.date.to_list()
+    [datetime.date(2013, 4, 21)]
+    """
+    days: pd.Series = moments.dt.tz_convert(HOME).dt.tz_localize(None).dt.normalize()
+    return days

@@ -1,7 +1,9 @@
-"""Settings for all tests: no window, no reader's progress, no clock in Hypothesis."""
+"""Settings for all tests: no window, no reader's progress, no clock in Hypothesis; a log of decisions."""
 
 import os
 
+import pandas as pd
+import pytest
 from hypothesis import settings
 
 os.environ["MPLBACKEND"] = "agg"
@@ -10,3 +12,33 @@ os.environ.pop("MLSYS_PROGRESS", None)  # a test must not touch the reader's pro
 # A loaded machine is no failure, and CI must find the same examples every time.
 settings.register_profile("course", deadline=None, derandomize=bool(os.getenv("CI")))
 settings.load_profile("course")
+
+
+@pytest.fixture(scope="session")
+def log():
+    """May to September, every fourth flight, with the probabilities of a model of spring."""
+    from mlsys_lib import World
+    from mlsys_lib.faults import label_times
+    from mlsys_lib.features import batch
+    from mlsys_lib.models import boosted, fit
+
+    world = World("2013-10-03")
+    asked = world.decisions(since="2013-03-15 04:00")
+    asked = asked[asked.decided_at < "2013-10-01 04:00"]
+    rows = label_times(batch(world, asked.iloc[::4]), world)
+    spring = rows.decided_at < "2013-05-01 04:00"
+    model = fit(lambda s: boosted(s, max_iter=40), rows[spring & rows.late.notna()])
+    served = rows[~spring].reset_index(drop=True)
+    return served.assign(probability=model.predict(served))
+
+
+@pytest.fixture(scope="session")
+def quiet(log):
+    """The days without a recorded event, in two halves of alternating weeks."""
+    from mlsys_lib.faults import REAL
+
+    disturbed = pd.Series(False, log.index)
+    for event in REAL:
+        disturbed |= log.decided_at.between(event.start, event.end, "left")
+    even = log.decided_at.dt.isocalendar().week % 2 == 0
+    return log[even & ~disturbed], log[~even & ~disturbed]
