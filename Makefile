@@ -4,6 +4,9 @@ PYTHON ?=
 PY := .venv/bin/python
 PYTEST := $(PY) -m pytest
 NOTEBOOKS ?=
+# Tests run in two processes, each file (a notebook is one) in a single process; WORKERS=0: in one.
+WORKERS ?= 2
+PARALLEL := -n $(WORKERS) --dist loadfile
 LAB ?=
 
 # Three stages own these tests; the unit stage runs all the others.
@@ -46,20 +49,20 @@ types: env ## - mypy
 
 unit: env ## - unit tests and doctests
 	@echo "== unit tests and doctests"
-	$(PYTEST) tests mlsys_lib --doctest-modules $(addprefix --ignore=,$(EXERCISE_TESTS) $(BOOK_TESTS))
+	$(PYTEST) $(PARALLEL) tests mlsys_lib --doctest-modules $(addprefix --ignore=,$(EXERCISE_TESTS) $(BOOK_TESTS))
 
 exercises: env ## - every exercise, and the notebooks with their solutions
 	@echo "== exercises"
-	$(PYTEST) $(EXERCISE_TESTS)
+	$(PYTEST) -n $(WORKERS) --dist worksteal $(EXERCISE_TESTS)
 
 nbval: env ## - run the notebooks; fresh outputs must equal the stored ones
 	@echo "== notebooks"
-	SOURCE_DATE_EPOCH=0 $(PY) tools/offline.py $(PYTEST) --nbval notebooks --nbval-current-env \
+	SOURCE_DATE_EPOCH=0 $(PY) tools/offline.py $(PYTEST) $(PARALLEL) --nbval notebooks --nbval-current-env \
 		--nbval-sanitize-with tests/nbval_sanitize.cfg
 
 book-tests: env ## - the book, built anew with warnings as errors, and opened in a browser
 	@echo "== book"
-	$(PYTEST) $(BOOK_TESTS)
+	$(PYTEST) $(PARALLEL) $(BOOK_TESTS)
 
 test-newest: ## - the library alone on Python 3.13+ and the newest packages
 	@echo "== newest versions"

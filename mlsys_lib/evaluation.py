@@ -622,7 +622,7 @@ def release_report(
     Examples
     --------
     >>> print(release_report("A model", [Criterion("bias", 0.02)], {"bias": Estimate(0.01, 0.0, 0.03)}))
-    # A model
+    ### A model
     <BLANKLINE>
     | criterion | required | measured | verdict |
     |---|---|---|---|
@@ -645,7 +645,7 @@ def release_report(
     count = ", ".join(
         f"{verdict} {verdicts.count(verdict)}" for verdict in ("pass", "open", "fail")
     )
-    head = ["# " + title, "", "| criterion | required | measured | verdict |", "|---|---|---|---|"]
+    head = ["### " + title, "", "| criterion | required | measured | verdict |", "|---|---|---|---|"]
     return "\n".join([*head, *lines, "", f"{count}. Criteria {fingerprint(rules)}"])
 
 
