@@ -1,14 +1,22 @@
 """How fast is a drift check, beside what else one would use? Twelve mixed columns, one run.
 
-    python benchmarks/drift.py [--repeat 5]
+    python benchmarks/drift.py [--repeat 5] [--rows rows.parquet]
 
 The reference holds 300,000 decisions of 2013 and 2023, drawn at random; 50,000 and 1,000 others are
 checked against it. Every route computes the same statistics, Kolmogorov-Smirnov for nine numbers and
 chi-squared for three names, and must give the same values; alibi-detect and scipy get names as codes, and
 p-values come with theirs. Times are CPU time of one thread, so that a busy machine does not count, and
 the best of the repeats; `fit` is what is paid once a reference.
-The other statistics below stand for themselves. evidently and nannyml are compared where they are
-installed: they need an environment of their own.
+The other statistics below stand for themselves.
+
+evidently and nannyml are compared where they are installed. They hold other packages back (evidently 0.7
+does not import with pandas 3), take 2 GB, and nannyml imports statsmodels, which it does not declare; so they
+get an environment of their own, and the same rows from the file that the first run writes:
+
+    uv venv bench_env
+    uv pip install --python bench_env/bin/python evidently nannyml statsmodels \
+        'ibis-framework[duckdb]' 'sqlglot<30.16' 'pandas<3'
+    PYTHONPATH=. bench_env/bin/python benchmarks/drift.py --rows rows.parquet
 """
 
 import argparse
@@ -17,6 +25,7 @@ import os
 import time
 from collections.abc import Callable
 from importlib.util import find_spec
+from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("NML_DISABLE_USAGE_LOGGING", "1")
@@ -180,9 +189,15 @@ def others(reference: pd.DataFrame, new: pd.DataFrame, repeat: int) -> dict[str,
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--rows", type=Path, help="a Parquet file of the rows; written if missing")
     parser.add_argument("--json", action="store_true", help="figures for another program")
     asked = parser.parse_args()
-    rows = decisions()
+    if asked.rows and asked.rows.exists():
+        rows = pd.read_parquet(asked.rows)
+    else:
+        rows = decisions()
+        if asked.rows:
+            rows.to_parquet(asked.rows)
     reference = rows.iloc[:SIZE]
     result = {}
     for size in (50_000, 1_000):

@@ -29,6 +29,7 @@ import os
 import pickle
 import random
 import selectors
+import shutil
 import signal
 import socket
 import statistics
@@ -64,8 +65,8 @@ def prepare(folder: Path) -> None:
     paths.append(save(fit(boosted, rows, SCHEDULE), folder, rows.tail(500)).name)
     timetable = published(World(START))
     timetable = timetable[timetable.sched_dep.between(f"{START}+00:00", f"{END[:10]} 23:59+00:00")]
-    with (folder / "made.pickle").open("wb") as file:
-        pickle.dump((paths, timetable, model.estimator), file)
+    (folder / "made.pickle").write_bytes(pickle.dumps((paths, timetable)))
+    (folder / "estimator.pickle").write_bytes(pickle.dumps(model.estimator))
     with Log(folder / "log.db") as log:
         log.append(replay(World(START), "2013-04-14", every="1h"))
     import mlflow.sklearn
@@ -90,18 +91,15 @@ def serve(kind: str, folder: Path, port: int) -> None:
     import uvicorn
     from fastapi import Body, FastAPI
 
-    from mlsys_lib.desk import Answer, Desk, Models
-    from mlsys_lib.models import load
-    from mlsys_lib.serving import Flight, create_app
-
-    with (folder / "made.pickle").open("rb") as file:
-        paths, timetable, estimator = pickle.load(file)
     app = FastAPI()
     if kind == "empty":
         app.post("/predict")(_nothing)
     elif kind == "validating":
         from datetime import UTC, datetime
         from typing import Annotated
+
+        from mlsys_lib.desk import Answer
+        from mlsys_lib.serving import Flight
 
         constant = Answer(
             "", 0.2, "fresh", "", *[datetime(2013, 4, 22, tzinfo=UTC)] * 2, 0.0, "", []
@@ -112,11 +110,19 @@ def serve(kind: str, folder: Path, port: int) -> None:
 
         app.post("/predict")(validating)
     else:
+        from mlsys_lib.desk import Desk, Models
+        from mlsys_lib.models import load
+        from mlsys_lib.serving import create_app
+
+        paths, timetable = pickle.loads((folder / "made.pickle").read_bytes())
         full, schedule = load(folder / paths[0]), load(folder / paths[2])
+        log = folder / "log.db"
         if kind == "sklearn":
+            estimator = pickle.loads((folder / "estimator.pickle").read_bytes())
             full.__dict__["score"] = lambda matrix: estimator.predict_proba(matrix)[:, 1]
-        desk = Desk(timetable, Models(full, schedule, 0.2))
-        app = create_app(desk, folder / "log.db", folder, folder / f"{kind}.json", keep=5)
+            (folder / kind).mkdir(exist_ok=True)
+            log = shutil.copy(log, folder / kind)
+        app = create_app(Desk(timetable, Models(full, schedule, 0.2)), log, folder, keep=5)
     gc.collect()
     gc.freeze()  # as the command does
     uvicorn.run(app, port=port, log_level="error", access_log=False)
@@ -264,6 +270,13 @@ def memory(pid: int) -> float:
     return float("nan")
 
 
+def cpu(pid: int) -> float:
+    """Microseconds that the main thread of a process has used; no other program changes them much."""
+    with contextlib.suppress(OSError):
+        return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1000
+    return float("nan")
+
+
 def compare(folder: Path, seconds: float, rounds: int) -> None:
     servers = {}
     for kind in KINDS:
@@ -274,10 +287,13 @@ def compare(folder: Path, seconds: float, rounds: int) -> None:
     try:
         runs = {kind: {1: [], 16: []} for kind in servers}
         for _ in range(rounds):
-            for kind, (_, port) in servers.items():
+            for kind, (process, port) in servers.items():
                 loaded(kind, folder, port, 1, 0.3)
                 for clients in (1, 16):
-                    runs[kind][clients].append(loaded(kind, folder, port, clients, seconds))
+                    before = cpu(process.pid)
+                    run = loaded(kind, folder, port, clients, seconds)
+                    run["cpu"] = (cpu(process.pid) - before) / sum(run["codes"].values())
+                    runs[kind][clients].append(run)
         show(servers, runs)
     finally:
         for process, _ in servers.values():
@@ -286,23 +302,27 @@ def compare(folder: Path, seconds: float, rounds: int) -> None:
 
 def show(servers: dict, runs: dict) -> None:
     def middle(kind: str, clients: int, what: str) -> float:
-        found = [
-            run["rate"] if what == "rate" else run["sent"][what] for run in runs[kind][clients]
-        ]
+        found = [run.get(what, run["sent"].get(what)) for run in runs[kind][clients]]
         return statistics.median(found)
 
-    print(f"{'':12}{'1 client':>18}{'16 clients':>30}{'cold start':>12}{'memory':>9}")
-    print(
-        f"{'':12}{'p50 ms':>9}{'p99 ms':>9}{'p50 ms':>10}{'p99 ms':>9}{'req/s':>11}{'s':>12}{'MB':>9}"
-    )
+    print(f"{'':12}{'1 client':>18}{'16 clients':>39}{'cold start':>12}{'memory':>9}")
+    heads = ("p50 ms", "p99 ms", " p50 ms", "p99 ms", "  req/s", "CPU us", "         s", "MB")
+    print(f"{'':12}{''.join(f'{head:>9}' for head in heads)}")
     for kind, (process, _) in servers.items():
         figures = [
             middle(kind, c, w)
-            for c, w in ((1, "p50"), (1, "p99"), (16, "p50"), (16, "p99"), (16, "rate"))
+            for c, w in (
+                (1, "p50"),
+                (1, "p99"),
+                (16, "p50"),
+                (16, "p99"),
+                (16, "rate"),
+                (16, "cpu"),
+            )
         ]
-        one, slow, many, worst, rate = figures
+        one, slow, many, worst, rate, spent = figures
         print(
-            f"{kind:12}{one:9.2f}{slow:9.2f}{many:10.2f}{worst:9.2f}{rate:11,.0f}"
+            f"{kind:12}{one:9.2f}{slow:9.2f}{many:10.2f}{worst:9.2f}{rate:11,.0f}{spent:9.0f}"
             f"{process.cold:12.1f}{memory(process.pid):9.0f}"
         )
     bad = {
@@ -341,12 +361,11 @@ def rounded(quantile: dict[str, float]) -> dict[str, float]:
 def soak(folder: Path, minutes: float) -> None:
     """Requests in equal answers out, and every answer is the one of an uninterrupted run."""
     from mlsys_lib import World
-    from mlsys_lib.desk import CLOCK, Desk, Models, replay
+    from mlsys_lib.desk import CLOCK, Desk, Models, answered, replay
     from mlsys_lib.events import Log
     from mlsys_lib.models import load
 
-    with (folder / "made.pickle").open("rb") as file:
-        paths, timetable, _ = pickle.load(file)
+    paths, timetable = pickle.loads((folder / "made.pickle").read_bytes())
     outage = {"arrivals": ("2013-04-22 15:00", "2013-04-22 20:00")}
     events = list(replay(World(END), START, outages=outage))
     ids = list(timetable.flight_id[timetable.sched_dep > f"{END}+00:00"])
@@ -427,6 +446,11 @@ def soak(folder: Path, minutes: float) -> None:
     print(
         f"rungs {dict(Counter(a['rung'] for a in found))}, models {dict(Counter(a['model'] for a in found))}"
     )
+    with Log(folder / "answers.db") as log:
+        kept = answered(log)
+    written = Counter(zip(kept.flight_id, kept.probability, strict=True))
+    lost = Counter((a["flight_id"], a["probability"]) for a in found) - written
+    print(f"{len(kept):,} answers written down, {lost.total()} lost by the kill")
     print(f"retried while the process was dead: {dict(retried)}; restart {process.cold:.1f} s")
     print(f"memory {first:.0f} MB at first, {before:.0f} before the kill, {last:.0f} at the end")
 

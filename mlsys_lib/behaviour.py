@@ -7,31 +7,17 @@ has `predict(rows)` and `signature`: a fitted `mlsys_lib.models.Model`, or a `Pa
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mlsys_lib.models import Signature
+from mlsys_lib.models import Model, Package
 
 __all__ = ["Behaviour", "directional", "invariance", "minimum", "perturbation", "suite"]
 
 Array = npt.NDArray[np.float64]
 Change = Callable[[pd.DataFrame], pd.DataFrame]
-
-
-class Predicts(Protocol):
-    """What a model needs, to be tested."""
-
-    @property
-    def signature(self) -> Signature:
-        """Which columns it sees."""
-        ...
-
-    def predict(self, rows: pd.DataFrame) -> Array:
-        """The probability that each flight arrives late."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -146,12 +132,15 @@ def minimum(
     return Behaviour("minimum", name, choose, lambda b, a: (a < low) | (a > high), allowed)
 
 
-def suite(model: Predicts, rows: pd.DataFrame, behaviours: Iterable[Behaviour]) -> pd.DataFrame:
+def suite(
+    model: Model | Package, rows: pd.DataFrame, behaviours: Iterable[Behaviour]
+) -> pd.DataFrame:
     """Run behaviours against a model.
 
     Parameters
     ----------
-    model : object with ``predict(rows)`` and ``signature``
+    model : mlsys_lib.models.Model or Package
+        Or anything else that has ``predict(rows)`` and `signature`.
     rows : pandas.DataFrame of shape (n_flights, n_columns)
         Real flights; no label is needed.
     behaviours : iterable of Behaviour
@@ -187,7 +176,9 @@ def suite(model: Predicts, rows: pd.DataFrame, behaviours: Iterable[Behaviour]) 
     return pd.DataFrame.from_dict(found, orient="index")
 
 
-def _run(model: Predicts, rows: pd.DataFrame, before: Array, test: Behaviour) -> dict[str, object]:
+def _run(
+    model: Model | Package, rows: pd.DataFrame, before: Array, test: Behaviour
+) -> dict[str, object]:
     changed = test.change(rows)
     same = len(changed) == len(rows)
     if changed.empty or not (same or test.kind == "minimum"):

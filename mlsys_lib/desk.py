@@ -23,20 +23,23 @@ import json
 import logging
 import math
 import os
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 
 from mlsys_lib.events import TOPICS, Event, Log, reports
-from mlsys_lib.features import CATEGORIES, FEATURES, SCHEDULE, UNITS, Stream, batch
-from mlsys_lib.models import Package, PackageError
+from mlsys_lib.features import CATEGORIES, FEATURES, SCHEDULE, UNITS, Stream, _Window, batch
+from mlsys_lib.models import Package, PackageError, write
 from mlsys_lib.world import HOME, MEASURED, TIMETABLE_DAYS, Moment, World
 
 __all__ = [
@@ -46,18 +49,23 @@ __all__ = [
     "Desk",
     "Models",
     "NotReady",
+    "answered",
+    "keep_answers",
     "replay",
     "score_batch",
     "tick",
-    "write",
 ]
 
+ANSWERS = "answers"
 CLOCK = "clock"
 RUNGS = ("fresh", "last_known", "schedule", "base_rate")
 _HOME = ZoneInfo(HOME)
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
-_FORMAT = 1
+_NEVER = datetime.min.replace(tzinfo=UTC)
+_NOT_MEASURED = dict.fromkeys(MEASURED)
+_FORMAT = 2
+_SAID = ("flight_id", "probability", "rung", "age_minutes", "model")
+_COLUMNS = ["decided_at", *_SAID, *FEATURES]
+_said = attrgetter(*_SAID)
 _notes = logging.getLogger("mlsys_lib.desk")
 
 
@@ -175,25 +183,23 @@ class Models:
     base_rate: float
 
     def __post_init__(self) -> None:
-        for package, columns in ((self.full, FEATURES), (self.schedule, SCHEDULE)):
-            if package is not None:
-                _check(package, columns)
+        if self.full:
+            _check(self.full, FEATURES)
+        if self.schedule:
+            _check(self.schedule, SCHEDULE)
         if not 0 <= self.base_rate <= 1:
             raise PackageError(f"base_rate={self.base_rate} is no probability")
 
 
 def _check(package: Package, columns: list[str]) -> None:
-    name = package.sha256[:12]
-    if strange := [c for c in package.signature.names if c not in columns]:
+    name, seen = package.sha256[:12], package.signature.columns
+    if strange := [c.name for c in seen if c.name not in columns]:
         raise PackageError(
             f"model {name} wants {strange}, which is not made here; take one fitted on the columns {columns}"
         )
-    if other := [c.name for c in package.signature.columns if c.unit != UNITS[c.name]]:
-        raise PackageError(
-            f"model {name} has other units than the features for {other}: "
-            f"{[c.unit for c in package.signature.columns if c.name in other]}, not {[UNITS[c] for c in other]}"
-        )
-    p = package.score(np.full((1, len(package.signature.columns)), np.nan, np.float32))
+    if other := {c.name: f"{c.unit}, not {UNITS[c.name]}" for c in seen if c.unit != UNITS[c.name]}:
+        raise PackageError(f"model {name} has other units than the features: {other}")
+    p = package.score(np.full((1, len(seen)), np.nan, np.float32))
     if not 0 <= p[0] <= 1:
         raise PackageError(f"model {name} gives {p[0]}, which is no probability")
 
@@ -234,6 +240,91 @@ class Answer:
     unknown: list[str]
 
 
+Record = deque[tuple[Answer, Mapping[str, Any]]]
+
+
+def keep_answers(log: Log, record: Record, limit: int = 10_000) -> int:
+    """Move the oldest answers of a record into a log, as one event; there they survive a crash.
+
+    Parameters
+    ----------
+    log : Log
+        One of its own: `answered` reads it, a desk does not.
+    record : collections.deque
+        What a `Desk` was given as `record`. What cannot be written stays in it.
+    limit : int, default 10,000
+        How many at most.
+
+    Returns
+    -------
+    int
+        How many were moved.
+
+    Raises
+    ------
+    sqlite3.Error
+        If the file cannot be written.
+    """
+    moved = list(islice(record, limit))
+    if moved:
+        rows = [
+            (
+                answer.now.isoformat(),
+                *_said(answer),
+                *(None if (v := row.get(name)) != v else v for name in FEATURES),
+            )
+            for answer, row in moved
+        ]
+        first, last = moved[0][0].now, moved[-1][0].now
+        key = f"{ANSWERS}/{uuid4()}"
+        log.append([Event(ANSWERS, key, first, last, {"columns": _COLUMNS, "rows": rows})])
+    for _ in moved:
+        record.popleft()
+    return len(moved)
+
+
+def answered(log: Log) -> pd.DataFrame:
+    """What a desk has answered, one row an answer, in the order in which it answered.
+
+    Parameters
+    ----------
+    log : Log
+        ``answers.db`` beside the log of a service, or what `keep_answers` was given.
+
+    Returns
+    -------
+    pandas.DataFrame of shape (n_answers, 36)
+        `decided_at`, the simulated moment of the answer (UTC); `flight_id`, `probability`, `rung`,
+        `age_minutes`, `model`, as in `Answer`; and the columns of `FEATURES` as the model was given
+        them, in their units, numbers as float64. What a rung does not use is missing: the feeds on
+        the rung ``schedule``, everything on ``base_rate``.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from mlsys_lib.features import published
+    >>> world, record = World("2013-04-22 15:00"), deque()
+    >>> desk = Desk(published(world), Models(None, None, base_rate=0.24), record=record)
+    >>> desk.feed(tick(world.now))
+    >>> _ = desk.answer("2013-04-22/DL1685/LGA")
+    >>> log = Log(tempfile.mkdtemp() + "/answers.db")
+    >>> keep_answers(log, record), len(record)
+    (1, 0)
+    >>> answered(log)[["flight_id", "probability", "rung", "visib"]]
+                   flight_id  probability       rung  visib
+    0  2013-04-22/DL1685/LGA         0.24  base_rate    NaN
+    """
+    rows = [
+        dict(zip(event.value["columns"], row, strict=True))
+        for event in log.read(limit=len(log) or 1)
+        for row in event.value["rows"]
+    ]
+    made = pd.DataFrame(rows, columns=_COLUMNS)
+    made["decided_at"] = pd.to_datetime(made.decided_at, utc=True, format="ISO8601")
+    numbers = ["probability", "age_minutes", *(c for c in FEATURES if c not in CATEGORIES)]
+    return made.astype(dict.fromkeys(numbers, "float64") | {"decided_at": "datetime64[us, UTC]"})
+
+
 class _Lower(Exception):
     """A rung does not hold; the message says why."""
 
@@ -252,17 +343,18 @@ class _State(Stream):
         self.last = ""  # the key of the event before it
         self.refused = 0
         self._held: dict[str, list[Event]] = {topic: [] for topic in TOPICS}
-        self._wanted = [
-            (f.name, f.topic, f.by, f.figure, self._windows[f.span]) for f in self._features
-        ]
-        self._bys = {f.by for f in self._features}
+        self.ages: dict[str, float] = {}  # minutes; they change with a tick alone
+        self._figures = {
+            span: [(f.name, f.figure) for f in self._features if f.span == span]
+            for span in self._windows
+        }
 
     def feed(self, event: Event) -> None:
         new = event.offset < 0 or event.offset >= self.seen
         try:
             if event.topic == CLOCK:
                 self._tick(event)
-            elif event.available_at <= self.complete.get(event.topic, _EPOCH):
+            elif event.available_at <= self.complete.get(event.topic, _NEVER):
                 raise ValueError("its feed was declared complete up to a later moment")
             else:
                 self._held[event.topic].append(event)
@@ -285,6 +377,12 @@ class _State(Stream):
                 except (KeyError, TypeError, ValueError, OverflowError) as error:
                     self._refuse(held, error, True)
             self.complete[topic] = self.now
+        self._age(self.now)
+
+    def _age(self, now: datetime) -> None:
+        self.ages = dict.fromkeys(TOPICS, math.inf) | {
+            topic: (now - at).total_seconds() / 60 for topic, at in self.complete.items()
+        }
 
     def _refuse(self, event: Event, error: Exception, new: bool) -> None:
         if new:  # what a restart reads a second time was counted the first time
@@ -304,15 +402,13 @@ class _State(Stream):
     def row(self, plan: tuple[Any, ...]) -> dict[str, Any]:
         """All features of a flight with this plan, each feed's as of its own watermark."""
         row = dict(zip(SCHEDULE, plan, strict=True))
-        seen = self._weather.get(row["origin"], {})
-        row |= {name: math.nan if (v := seen.get(name)) is None else v for name in MEASURED}
-        keys = {by: tuple(row[name] for name in by) for by in self._bys}
-        for name, topic, by, figure, windows in self._wanted:
-            if window := windows.get(keys[by]):
-                window.expire(self.complete[topic])
+        row |= self._weather.get(row["origin"], _NOT_MEASURED)
+        for span, windows in self._windows.items():
+            topic, by, hours = span
+            window = windows.get(tuple([row[name] for name in by])) or _Window(hours)
+            window.expire(self.complete[topic])
+            for name, figure in self._figures[span]:
                 row[name] = window.figure(figure)
-            else:
-                row[name] = 0 if figure == "count" else math.nan
         return row
 
     def dump(self) -> dict[str, Any]:
@@ -322,11 +418,11 @@ class _State(Stream):
             "seen": self.seen,
             "resume": self.resume,
             "last": self.last,
-            "now": None if self.now is None else _whole(self.now),
-            "complete": {topic: _whole(at) for topic, at in self.complete.items()},
+            "now": self.now,
+            "complete": self.complete,
             "weather": self._weather,
             "reports": [
-                [[key, [(_whole(at), delay) for at, delay in w.reports]] for key, w in kept.items()]
+                [(key, [*window.reports]) for key, window in kept.items()]
                 for kept in self._windows.values()
             ],
         }
@@ -338,19 +434,14 @@ class _State(Stream):
             for key, made in kept:
                 window = self._window(span, dict(zip(span[1], key, strict=True)))
                 for at, delay in made:
-                    window.add(_moment(at), delay)
+                    window.add(datetime.fromisoformat(at), delay)
         self._weather = dumped["weather"]
-        self.complete = {topic: _moment(at) for topic, at in dumped["complete"].items()}
-        self.now = None if dumped["now"] is None else _moment(dumped["now"])
+        for topic, at in dumped["complete"].items():
+            self.complete[topic] = datetime.fromisoformat(at)
         self.seen, self.last = dumped["seen"], dumped["last"]
-
-
-def _whole(at: datetime) -> int:
-    return (at - _EPOCH) // _MICROSECOND
-
-
-def _moment(whole: int) -> datetime:
-    return _EPOCH + whole * _MICROSECOND
+        if dumped["now"] is not None:
+            self.now = datetime.fromisoformat(dumped["now"])
+            self._age(self.now)
 
 
 class Desk:
@@ -363,6 +454,8 @@ class Desk:
     models : Models
     fresh_for, useful_for : str, default "30min" and "3h"
         How old features may be to count as fresh, and to be used at all. Chapter 08 measures the second.
+    record : collections.deque, optional
+        Gets every answer, with the features that it was made from, for `keep_answers` to write down.
 
     Examples
     --------
@@ -386,29 +479,19 @@ class Desk:
         models: Models,
         fresh_for: str = "30min",
         useful_for: str = "3h",
+        record: Record | None = None,
     ) -> None:
-        self.models = models
+        self.models, self.record = models, record
         self.failures = 0
         self.fault = ""  # set by whoever reads the log, when he cannot
-        self._fresh_for, self._useful_for = (
-            pd.Timedelta(limit) / pd.Timedelta("1min") for limit in (fresh_for, useful_for)
-        )
+        minute = pd.Timedelta("1min")
+        self._fresh_for = pd.Timedelta(fresh_for) / minute
+        self._useful_for = pd.Timedelta(useful_for) / minute
         self._timetable = timetable
         self._state = _State(timetable)
-        self._leaves = dict(
-            zip(
-                timetable.flight_id,
-                pd.DatetimeIndex(timetable.sched_dep).to_pydatetime(),
-                strict=True,
-            )
-        )
-        self._busy = Counter(
-            zip(
-                timetable.origin,
-                pd.DatetimeIndex(timetable.sched_dep).floor("h").to_pydatetime(),
-                strict=True,
-            )
-        )
+        leaves = pd.DatetimeIndex(timetable.sched_dep)
+        self._leaves = dict(zip(timetable.flight_id, leaves.to_pydatetime(), strict=True))
+        self._busy = Counter(zip(timetable.origin, leaves.floor("h").to_pydatetime(), strict=True))
 
     @property
     def now(self) -> datetime:
@@ -429,13 +512,7 @@ class Desk:
 
     def ages(self) -> dict[str, float]:
         """How many minutes each feed is behind `now`; infinite for one that never delivered."""
-        complete = self._state.complete
-        return {
-            topic: (self.now - complete[topic]).total_seconds() / 60
-            if topic in complete
-            else math.inf
-            for topic in TOPICS
-        }
+        return dict(self._state.ages) if self.now else {}
 
     def feed(self, event: Event) -> None:
         """Take in one event of the log. Answers change with a tick, never between two.
@@ -454,8 +531,8 @@ class Desk:
 
     def snapshot(self, path: str | os.PathLike[str]) -> None:
         """Write the state and its checksum into a file, all of it or nothing."""
-        text = json.dumps(self._state.dump())
-        write(path, f"{hashlib.sha256(text.encode()).hexdigest()}\n{text}")
+        text = json.dumps(self._state.dump(), default=datetime.isoformat).encode()
+        write(path, hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
 
     def restore(self, path: str | os.PathLike[str], log: Log) -> bool:
         """Go back to a snapshot, and read again from the log what came in around it.
@@ -519,7 +596,7 @@ class Desk:
         why: list[str] = []
         for step in (self._with_feeds, self._from_timetable):
             try:
-                package, row, as_of = step(models, plan)
+                package, row, _ = asked = step(models, plan)
                 p = float(package.score(package.signature.vector(row))[0])
                 if not 0 <= p <= 1:
                     raise ValueError(f"the model gave {p}")
@@ -530,7 +607,7 @@ class Desk:
                 _notes.exception("%s: %s broke", flight_id, step.__name__)
                 why.append(f"{type(error).__name__}: {error}")
             else:
-                return self._answer(flight_id, p, why, package, row, as_of)
+                return self._answer(flight_id, p, why, *asked)
         return self._answer(flight_id, models.base_rate, why, None, {}, None)
 
     def _with_feeds(self, models: Models, plan: tuple[Any, ...]) -> _Asked:
@@ -538,10 +615,14 @@ class Desk:
             raise _Lower("no full model is loaded")
         if self.fault:
             raise _Lower(self.fault)
-        ages = self.ages()
-        if late := {topic for topic, age in ages.items() if age > self._useful_for}:
-            raise _Lower(f"too old to be used: {_listed(ages, late)}")
+        if late := self._behind(self._useful_for):
+            raise _Lower(f"too old to be used: {late}")
         return models.full, self._state.row(plan), min(self._state.complete.values())
+
+    def _behind(self, limit: float) -> str:
+        """The feeds that are behind by more, with their ages; empty if there are none."""
+        late = [(topic, age) for topic, age in self._state.ages.items() if age > limit]
+        return ", ".join(f"{topic} by {age / 60:.1f} h" for topic, age in late)
 
     def _from_timetable(self, models: Models, plan: tuple[Any, ...]) -> _Asked:
         if models.schedule is None:
@@ -559,15 +640,16 @@ class Desk:
     ) -> Answer:
         age, rung = None, "base_rate" if package is None else "schedule"
         if as_of is not None:
-            age, rung = (self.now - as_of).total_seconds() / 60, "fresh"
-            if age > self._fresh_for:
-                rung, ages = "last_known", self.ages()
-                late = {topic for topic in ages if ages[topic] > self._fresh_for}
-                why = [f"behind: {_listed(ages, late)}"]
+            age, rung = max(self._state.ages.values()), "fresh"
+            if late := self._behind(self._fresh_for):
+                rung, why = "last_known", [f"behind: {late}"]
         columns = package.signature.columns if package else ()
         unknown = [c.name for c in columns if c.names and row[c.name] not in c.codes]
         model = package.sha256[:12] if package else None
-        return Answer(flight_id, p, rung, "; ".join(why), self.now, as_of, age, model, unknown)
+        made = Answer(flight_id, p, rung, "; ".join(why), self.now, as_of, age, model, unknown)
+        if self.record is not None:
+            self.record.append((made, row))
+        return made
 
     def _planned(self, flight: str | Mapping[str, Any]) -> tuple[str, tuple[Any, ...]]:
         """The id of a flight and its columns of `SCHEDULE`, if its moment is one to ask about."""
@@ -584,7 +666,7 @@ class Desk:
         self._refuse_moment(f"{carrier}{flight['flight']}", flight["sched_dep"])
         leaves, lands = (flight[name].astimezone(UTC) for name in ("sched_dep", "sched_arr"))
         dep, arr = leaves.astimezone(_HOME), lands.astimezone(_HOME)
-        flight_id = f"{dep:%Y-%m-%d}/{carrier}{flight['flight']}/{origin}"
+        flight_id = f"{dep.date()}/{carrier}{flight['flight']}/{origin}"
         hour = leaves.replace(minute=0, second=0, microsecond=0)
         plan = (
             dep.weekday(),
@@ -601,27 +683,13 @@ class Desk:
 
     def _refuse_moment(self, flight_id: str, leaves: datetime) -> None:
         now = self.now
-        if leaves <= now:
-            wrong = "it has left: ask before the scheduled departure"
-        elif leaves > now + timedelta(days=TIMETABLE_DAYS):
-            wrong = f"timetables are out {TIMETABLE_DAYS} days ahead: ask later"
-        else:
+        if now < leaves <= now + timedelta(days=TIMETABLE_DAYS):
             return
+        late = "it has left: ask before the scheduled departure"
+        wrong = (
+            late if leaves <= now else f"timetables are out {TIMETABLE_DAYS} days ahead: ask later"
+        )
         raise ValueError(
             f"sched_dep of {flight_id} is {leaves.isoformat()} and the desk's clock, which is "
             f"simulated, stands at {now:%Y-%m-%d %H:%M} UTC; {wrong}"
         )
-
-
-def _listed(ages: Mapping[str, float], late: set[str]) -> str:
-    return ", ".join(f"{topic} by {ages[topic] / 60:.1f} h" for topic in TOPICS if topic in late)
-
-
-def write(path: str | os.PathLike[str], text: str) -> None:
-    """Put a text into a file, all of it or nothing, whatever happens meanwhile."""
-    new = Path(f"{path}.new")
-    with new.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(new, path)

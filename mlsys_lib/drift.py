@@ -133,23 +133,24 @@ class Names:
     """
 
     def __init__(self, values: npt.ArrayLike) -> None:
-        codes, found = pd.factorize(pd.Series(values))
-        self.names = pd.Index(found)
-        tally = np.bincount(codes + 1, minlength=len(found) + 1)
-        self.counts: Array = np.append(tally[1:], tally[0]).astype(float)
+        self.names = pd.Index(pd.Series(values).dropna().astype(object).unique())
+        self.counts = self.count(values)
 
     def count(self, new: npt.ArrayLike) -> Array:
         """How often each name of the reference comes; then missing ones; then each that it lacks."""
-        column = pd.Series(new)
-        if isinstance(column.dtype, pd.CategoricalDtype):
-            of_category = self.names.get_indexer(column.cat.categories)
-            place = np.append(of_category, -2)[column.cat.codes.to_numpy()]
-        else:
-            place = np.where(column.isna(), -2, self.names.get_indexer(pd.Index(column)))
-        tally = np.bincount(place + 2, minlength=len(self.names) + 2)
-        unseen = column[place == -1].astype(object).value_counts() if tally[1] else []
-        counts: Array = np.concatenate([tally[2:], tally[:1], unseen]).astype(float)
+        column = pd.Series(new).astype("category").cat
+        tally = np.bincount(column.codes + 1, minlength=len(column.categories) + 1)
+        missing, seen = tally[:1], tally[1:]
+        place = self.names.get_indexer(column.categories)
+        known = np.zeros(len(self.names))
+        known[place[place >= 0]] = seen[place >= 0]
+        counts: Array = np.concatenate([known, missing, seen[(place < 0) & (seen > 0)]])
         return counts
+
+    def beside(self, new: npt.ArrayLike) -> tuple[Array, Array]:
+        """The counts of the reference and of the new, name by name."""
+        seen = self.count(new)
+        return np.append(self.counts, np.zeros(len(seen) - len(self.counts))), seen
 
     def chi2(self, new: npt.ArrayLike) -> float:
         """Pearson's chi-squared statistic of the table reference / new by name.
@@ -163,8 +164,7 @@ class Names:
         float
             Zero or more. What `scipy.stats.chi2_contingency` gives.
         """
-        seen = self.count(new)
-        had = np.append(self.counts, np.zeros(len(seen) - len(self.counts)))
+        had, seen = self.beside(new)
         old, now = had.sum(), seen.sum()
         both = np.maximum(had + seen, 1)
         return float(np.sum((had * now - seen * old) ** 2 / both) / old / now)
@@ -182,12 +182,19 @@ def edges(values: npt.ArrayLike, bins: int = 10) -> Array:
     -------
     array of shape (bins - 1 or fewer,), increasing
         Fewer where values repeat: no bin is empty by construction.
+
+    Examples
+    --------
+    >>> edges([1, 1, 1, 2, 3, 4], bins=3).round(2)
+    array([2.33])
     """
     column = np.asarray(values, float)
-    known = column[~np.isnan(column)]
-    inner = np.quantile(known, np.linspace(0, 1, bins + 1)[1:-1]) if len(known) else known
-    ends: Array = np.unique(inner)
-    return ends[ends > known.min()] if len(known) else ends
+    known: Array = column[~np.isnan(column)]
+    if not len(known):
+        return known
+    inner = np.unique(np.quantile(known, np.linspace(0, 1, bins + 1)[1:-1]))
+    ends: Array = inner[inner > known.min()]
+    return ends
 
 
 def histogram(values: npt.ArrayLike, ends: Array) -> npt.NDArray[np.intp]:
@@ -226,6 +233,12 @@ def histogram_sql(table: str, column: str, ends: Array) -> str:
     -------
     str
         A bin without rows is missing from the result.
+
+    Examples
+    --------
+    >>> print(histogram_sql("log", "visib", np.array([5.0])))
+    SELECT CASE WHEN visib IS NULL OR visib = CAST('NaN' AS DOUBLE) THEN 2
+    ELSE CAST(visib >= 5.0 AS INT) END AS bin, count(*) AS n FROM log GROUP BY 1 ORDER BY 1
     """
     steps = " + ".join([f"CAST({column} >= {end!r} AS INT)" for end in ends.tolist()] or ["0"])
     gap = f"{column} IS NULL OR {column} = CAST('NaN' AS DOUBLE)"
@@ -324,24 +337,27 @@ class Univariate:
 
 
 class Binned(Univariate):
-    """Each column alone: the population stability index."""
+    """Each column alone: the population stability index.
+
+    Examples
+    --------
+    >>> usual, now = (pd.DataFrame({"carrier": names}) for names in (["UA", "DL"] * 50, ["UA"] * 50))
+    >>> Binned(["carrier"]).fit(usual).score(now).round(1).to_dict()
+    {'carrier': 2.3}
+    """
 
     def fit(self, reference: Rows) -> Self:
         """Choose the bins and count."""
-        self._bins: dict[str, tuple[Any, Array]] = {}
-        for c in self.columns:
-            bins = Names(reference[c]) if c in CATEGORIES else edges(reference[c])
-            counts = bins.counts if isinstance(bins, Names) else histogram(reference[c], bins)
-            self._bins[c] = bins, np.asarray(counts, float)
+        self._names = {c: Names(reference[c]) for c in self.columns if c in CATEGORIES}
+        self._ends = {c: edges(reference[c]) for c in self.columns if c not in CATEGORIES}
+        self._had = {c: histogram(reference[c], ends) for c, ends in self._ends.items()}
         return self
 
     def score(self, window: Rows) -> pd.Series:
         """The index of each column."""
-        scores = {}
-        for c, (bins, had) in self._bins.items():
-            seen = bins.count(window[c]) if c in CATEGORIES else histogram(window[c], bins)
-            scores[c] = psi(np.append(had, np.zeros(len(seen) - len(had))), seen)
-        return pd.Series(scores)
+        names = {c: psi(*known.beside(window[c])) for c, known in self._names.items()}
+        numbers = {c: psi(self._had[c], histogram(window[c], e)) for c, e in self._ends.items()}
+        return pd.Series(names | numbers)[self.columns]
 
 
 class RandomFeatures:
@@ -363,6 +379,13 @@ class RandomFeatures:
     Gretton et al. (2012), "A kernel two-sample test", JMLR 13; Rahimi and Recht (2007), "Random
     features for large-scale kernel machines", NeurIPS 20; Sutherland and Schneider (2015), "On the
     error of random Fourier features", UAI 31, for the pairing of sine and cosine.
+
+    Examples
+    --------
+    >>> usual = pd.DataFrame({"temp": np.random.default_rng(0).normal(50, 10, 2000)})
+    >>> detector = RandomFeatures(["temp"]).fit(usual)
+    >>> detector.score(usual[::2]).round(2).to_dict(), detector.score(usual + 10).round(2).to_dict()
+    ({'all': 0.0}, {'all': 0.18})
     """
 
     def __init__(
@@ -413,6 +436,14 @@ class Quality(Univariate):
     Parameters
     ----------
     columns : iterable of str, default all features
+
+    Examples
+    --------
+    >>> at = pd.date_range("2013-06-03 12:00", periods=48, freq="h", tz="UTC")
+    >>> rows = pd.DataFrame({"flight_id": range(48), "decided_at": at, "visib": [9.0, 10.0] * 24})
+    >>> miles = Quality(["visib"]).fit(rows)
+    >>> miles.score(rows.assign(visib=rows.visib * 1.6)).to_dict()
+    {'volume': 0.0, 'repeated': 0.0, 'visib gaps': 0.0, 'visib outside': 1.0, 'visib stuck': 0.0}
     """
 
     def fit(self, reference: Rows) -> Self:
@@ -455,12 +486,16 @@ class Alibi:
     Parameters
     ----------
     kind : str
-        ``KSDrift``, ``CVMDrift``, ``ChiSquareDrift``, ``TabularDrift`` or ``ClassifierDrift``.
+        ``KSDrift``, ``CVMDrift``, ``ChiSquareDrift``, ``TabularDrift``, ``ClassifierDrift``, or
+        ``CVMDriftOnline``, which takes one row after the other (of a table with one row a day, say), goes
+        on from window to window, and brings its threshold: 1 is an alarm, `calibrate` is not for it.
     columns : iterable of str
-        Numbers for the first two, names for the third. Names become codes; a missing number becomes
-        larger than any.
+        Numbers for those of KS and CVM, names for chi-squared. Names become codes; a missing number
+        becomes larger than any.
     **options
-        For the detector; ``model`` for `ClassifierDrift` is a scikit-learn classifier.
+        For the detector; ``model`` for `ClassifierDrift` is a scikit-learn classifier. The online one
+        needs ``ert``, the rows that shall pass on average until a false alarm, and ``window_sizes``; it
+        finds the threshold by simulation.
 
     Raises
     ------
@@ -493,35 +528,33 @@ class Alibi:
 
     def score(self, window: Rows) -> pd.Series:
         """The distance of each column, or the one under the name ``all``."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of its dependencies
-            found = self._detector.predict(self._matrix(window))["data"]["distance"]
+        matrix = self._matrix(window)
+        with warnings.catch_warnings(action="ignore"):  # of its dependencies
+            if self.kind.endswith("Online"):
+                steps = [self._detector.predict(row)["data"] for row in matrix]
+                found = np.array([s["test_stat"] / s["threshold"] for s in steps])
+                # Not a number until its window is full.
+                return pd.Series(np.nan_to_num(found).max(axis=(0, 1)), self.columns)
+            found = self._detector.predict(matrix)["data"]["distance"]
         return pd.Series(np.atleast_1d(found), self.columns if np.ndim(found) else ["all"])
 
     def _matrix(self, rows: Rows) -> Array:
-        columns = [
-            self._codes[c].get_indexer(pd.Index(rows[c]))
-            if c in self._codes
-            else rows[c].to_numpy(float)
-            for c in self.columns
-        ]
-        matrix: Array = np.column_stack(columns).astype(float)
-        matrix[np.isnan(matrix)] = np.finfo(np.float32).max
-        return matrix
+        coded = {c: known.get_indexer(pd.Index(rows[c])) for c, known in self._codes.items()}
+        numbers = rows[self.columns].assign(**coded)
+        return numbers.to_numpy(float, na_value=np.finfo(np.float32).max)
 
 
 def _alibi() -> Any:
     if "alibi_detect" not in sys.modules:
         print("loading alibi-detect, numba and transformers: some seconds, once", file=sys.stderr)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # of its dependencies
-        try:
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of its dependencies
             return importlib.import_module("alibi_detect.cd")
-        except ModuleNotFoundError as error:
-            raise ImportError(
-                f"{error.name} is not installed. alibi-detect needs Python 3.11 or 3.12 and comes with the "
-                "course environment; the other detectors need neither"
-            ) from error
+    except ModuleNotFoundError as error:
+        raise ImportError(
+            f"{error.name} is not installed. alibi-detect needs Python 3.11 or 3.12 and comes with the "
+            "course environment; the other detectors need neither"
+        ) from error
 
 
 def calibrate(
@@ -580,7 +613,8 @@ def calibrate(
             f"{len(largest)} windows of {days} days cannot promise one false alarm in {1 / rate:.0f}; "
             "give a longer reference, or a higher rate"
         )
-    return pd.Series(scale * max(float(largest[place - 1]), 1e-9), table.columns)
+    # Where all scores of the reference are zero, the threshold is the least one.
+    return pd.Series(scale * (float(largest[place - 1]) or 1.0), table.columns)
 
 
 def ratios(detector: Detector, thresholds: pd.Series, rows: Rows, wait: str = "0D") -> pd.DataFrame:
@@ -599,13 +633,27 @@ def ratios(detector: Detector, thresholds: pd.Series, rows: Rows, wait: str = "0
     Returns
     -------
     pandas.DataFrame of shape (n_days, n_columns)
-        Statistic divided by threshold, by the moment of the check (UTC).
+        Statistic divided by threshold, by the moment of the check (UTC); `wait` is kept in its `attrs`.
+
+    Examples
+    --------
+    Two months of simulated visibility, and a third that comes in kilometres:
+
+    >>> at = pd.date_range("2013-06-01 04:00", periods=2160, freq="h", tz="UTC")
+    >>> visib = np.random.default_rng(0).uniform(8, 10, len(at))
+    >>> rows = pd.DataFrame({"decided_at": at, "visib": visib})
+    >>> reference, broken = rows[:1440], rows[1440:].assign(visib=visib[1440:] * 1.609344)
+    >>> detector = Univariate(["visib"])
+    >>> thresholds = calibrate(detector, reference)
+    >>> [int((ratios(detector, thresholds, days).visib >= 1).sum()) for days in (reference, broken)]
+    [0, 30]
     """
     scores = {
         day: detector.score(window) for day, window in rows.groupby(local_day(rows.decided_at))
     }
     table = pd.DataFrame(scores).T / thresholds
     table.index = midnight(pd.DatetimeIndex(table.index)) + pd.Timedelta(wait)
+    table.attrs["wait"] = wait
     return table
 
 

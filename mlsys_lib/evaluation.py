@@ -645,8 +645,8 @@ def release_report(
     count = ", ".join(
         f"{verdict} {verdicts.count(verdict)}" for verdict in ("pass", "open", "fail")
     )
-    head = ["### " + title, "", "| criterion | required | measured | verdict |", "|---|---|---|---|"]
-    return "\n".join([*head, *lines, "", f"{count}. Criteria {fingerprint(rules)}"])
+    head = ["| criterion | required | measured | verdict |", "|---|---|---|---|"]
+    return "\n".join([f"### {title}", "", *head, *lines, "", f"{count}. Criteria {fingerprint(rules)}"])
 
 
 def _day_weights(days: int, resamples: int) -> Array:

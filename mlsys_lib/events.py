@@ -25,7 +25,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:  # the log itself needs neither pandas nor the world
@@ -139,12 +138,7 @@ class Log:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -209,15 +203,9 @@ class Log:
             "WHERE place >= ? ORDER BY place LIMIT ?",
             (offset, limit),
         )
+        when = datetime.fromisoformat
         return [
-            Event(
-                topic,
-                key,
-                datetime.fromisoformat(event),
-                datetime.fromisoformat(known),
-                json.loads(value),
-                place,
-            )
+            Event(topic, key, when(event), when(known), json.loads(value), place)
             for topic, key, event, known, value, place in found
         ]
 

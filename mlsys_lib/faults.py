@@ -17,6 +17,7 @@ rows that one returns to the next. The rows given are never changed.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -78,15 +79,12 @@ class Fault:
     real: bool = False
 
 
-def _day(day: str) -> pd.Timestamp:
-    return pd.Timestamp(day, tz=HOME).tz_convert("UTC")
-
-
 def _happened(name: str, kind: str, first: str, last: str, **where: str) -> Fault:
-    end = _day(str(pd.Timestamp(last).date() + pd.Timedelta(days=1)))
+    start = pd.Timestamp(first, tz=HOME).tz_convert("UTC")
+    end = (pd.Timestamp(last, tz=HOME) + pd.DateOffset(days=1)).tz_convert("UTC")
     # A storm takes labels away, those of the latest flights; the weather warns of it.
     harm = "labels" if kind == "storm" else "predictions"
-    return Fault(name, kind, _day(first), end, harm, where, real=True)
+    return Fault(name, kind, start, end, harm, where, real=True)
 
 
 REAL = (
@@ -232,7 +230,18 @@ def feed_outage(
 
 
 def frozen(rows: Rows, start: Moment, end: Moment, columns: Iterable[str], **where: str) -> Broken:
-    """Features stop being updated: each airport's last value before the period goes on."""
+    """Features stop being updated: each airport's last value before the period goes on.
+
+    Examples
+    --------
+    >>> from mlsys_lib import examples
+    >>> world = World("2013-05-03")
+    >>> rows = examples(world, world.decisions(since="2013-05-02"))
+    >>> broken, fault = frozen(rows, "2013-05-02 12:00", "2013-05-03", ["temp", "visib"], origin="JFK")
+    >>> hit = (rows.origin == "JFK") & (rows.decided_at >= "2013-05-02 12:00")
+    >>> rows[hit].temp.nunique(), broken[hit].temp.nunique(), fault.name
+    (8, 1, 'frozen: temp and 1 more')
+    """
     columns = list(columns)
     what = columns[0] + (f" and {len(columns) - 1} more" if len(columns) > 1 else "")
     fault, hit = _begin(rows, "frozen", what, start, end, "predictions", where)
@@ -281,7 +290,15 @@ def renamed(rows: Rows, start: Moment, end: Moment, column: str, old: str, new: 
 
 
 def clock_shift(rows: Rows, start: Moment, end: Moment, hours: int = 4, **where: str) -> Broken:
-    """Times of the day are read in another zone: UTC unless told otherwise."""
+    """Times of the day are read in another zone: UTC unless told otherwise.
+
+    Examples
+    --------
+    >>> evening = pd.to_datetime(["2013-05-03 01:00"], utc=True)  # nine o'clock on a Thursday
+    >>> rows = pd.DataFrame({"decided_at": evening, "dep_minute": 1260, "arr_minute": 1400, "day_of_week": 3})
+    >>> clock_shift(rows, "2013-05-03", "2013-05-04")[0].iloc[0, 1:].to_dict()
+    {'dep_minute': 60, 'arr_minute': 200, 'day_of_week': 4}
+    """
     fault, hit = _begin(rows, "clock shift", f"{hours:+d} h", start, end, "predictions", where)
     dep, arr = (rows[name] + 60 * hours for name in ("dep_minute", "arr_minute"))
     moved = {
@@ -312,14 +329,33 @@ def dropped(
 def duplicated(
     rows: Rows, start: Moment, end: Moment, share: float = 0.3, seed: int = 0, **where: str
 ) -> Broken:
-    """Requests come twice: the same flight stands in the log two times. Decisions stay as they were."""
+    """Requests come twice: the same flight stands in the log two times. Decisions stay as they were.
+
+    Examples
+    --------
+    >>> from mlsys_lib import examples
+    >>> world = World("2013-05-03")
+    >>> rows = examples(world, world.decisions(since="2013-05-02"))
+    >>> len(rows), len(duplicated(rows, "2013-05-02", "2013-05-03", share=0.5)[0])
+    (1059, 1528)
+    """
     fault, hit = _begin(rows, "duplicated", f"{share:.0%}", start, end, "labels", where)
     twice = np.where(hit & _drawn(rows, share, seed), 2, 1)
     return rows.loc[rows.index.repeat(twice)].reset_index(drop=True), fault
 
 
 def silent_airline(rows: Rows, start: Moment, end: Moment, carrier: str = "EV") -> Broken:
-    """One airline stops reporting: its own features run empty, its labels never come."""
+    """One airline stops reporting: its own features run empty, its labels never come.
+
+    Examples
+    --------
+    >>> from mlsys_lib import examples
+    >>> world = World("2013-05-03")
+    >>> rows = examples(world, world.decisions(since="2013-05-02"))
+    >>> broken, fault = silent_airline(rows, "2013-05-02", "2013-05-03", "DL")
+    >>> [int(table.late[rows.carrier == "DL"].notna().sum()) for table in (rows, broken)], fault.harm
+    ([91, 5], 'labels')
+    """
     where = {"carrier": carrier}
     fault, hit = _begin(rows, "silent airline", carrier, start, end, "labels", where)
     changed = _starved(rows, hit, fault, [f for f in ROLLING if f.by == ("carrier",)])
@@ -330,7 +366,18 @@ def silent_airline(rows: Rows, start: Moment, end: Moment, carrier: str = "EV") 
 def label_delay(
     rows: Rows, start: Moment, end: Moment, delay: str | pd.Timedelta = "7D", **where: str
 ) -> Broken:
-    """Outcomes become known later. Needs `label_at`, which `label_times` adds."""
+    """Outcomes become known later. Needs `label_at`, which `label_times` adds.
+
+    Examples
+    --------
+    >>> from mlsys_lib import examples
+    >>> world = World("2013-05-03")
+    >>> rows = examples(world, world.decisions(since="2013-05-02"))
+    >>> rows = label_times(rows, world)
+    >>> broken, fault = label_delay(rows, "2013-05-02", "2013-05-03", "3D")
+    >>> (broken.label_at - rows.label_at).max(), fault.name
+    (Timedelta('3 days 00:00:00'), 'label delay: 3D')
+    """
     fault, hit = _begin(rows, "label delay", str(delay), start, end, "labels", where)
     return _put(rows, hit, {"label_at": rows.label_at + pd.Timedelta(delay)}), fault
 
@@ -382,16 +429,24 @@ def concept_drift(
     kind = f"{'gradual' if gradual else 'sudden'} concept drift"
     fault, hit = _begin(rows, kind, f"{share:.0%}", start, end, "predictions", where)
     grown = (rows.decided_at - fault.start) / (fault.end - fault.start) if gradual else 1.0
-    turned = (
-        hit & (rows.late == 0) & (np.random.default_rng(seed).random(len(rows)) < share * grown)
-    )
+    turned = hit & (rows.late == 0) & _drawn(rows, share * grown, seed)
     return _put(rows, turned, {"late": 1.0}), fault
 
 
 def covariate_shift(
     rows: Rows, start: Moment, end: Moment, keep: float = 0.3, seed: int = 0, **where: str
 ) -> Broken:
-    """Fewer flights of a kind are flown: the mix moves, what each flight's inputs mean does not."""
+    """Fewer flights of a kind are flown: the mix moves, what each flight's inputs mean does not.
+
+    Examples
+    --------
+    >>> from mlsys_lib import examples
+    >>> world = World("2013-05-03")
+    >>> rows = examples(world, world.decisions(since="2013-05-02"))
+    >>> broken, fault = covariate_shift(rows, "2013-05-02", "2013-05-03", origin="EWR")
+    >>> [int((table.origin == "EWR").sum()) for table in (rows, broken)], fault.harm
+    ([402, 153], 'none')
+    """
     fault, hit = _begin(rows, "covariate shift", f"{keep:.0%} kept", start, end, "none", where)
     return rows[~(hit & _drawn(rows, 1 - keep, seed))].reset_index(drop=True), fault
 
@@ -436,6 +491,14 @@ def scenario(rows: Rows, seed: int = 0) -> tuple[Rows, list[Fault]]:
     ------
     ValueError
         If the period is too short to hold them.
+
+    Examples
+    --------
+    >>> days = pd.date_range("2013-05-01 16:00", periods=7, freq="D", tz="UTC")
+    >>> scenario(pd.DataFrame({"decided_at": days}))
+    Traceback (most recent call last):
+        ...
+    ValueError: 7 days cannot hold the scenario; give more than 128
     """
     rng = np.random.default_rng(seed)
     days = pd.DatetimeIndex(local_day(rows.decided_at).unique()).sort_values().tz_localize(HOME)
@@ -501,14 +564,10 @@ def tampered(
     >>> len(heard), len(left), fault.where
     (342, 303, {'topic': 'departures', 'carrier': 'EV'})
     """
-    delay = pd.Timedelta(hours=hours).to_pytimedelta()
-    made: dict[str, Callable[[Event], list[Event]]] = {
-        "dropped": lambda event: [],
-        "duplicated": lambda event: [event, event],
-        "late": lambda event: [replace(event, available_at=event.available_at + delay)],
-    }
-    if kind not in made:
-        raise ValueError(f"no kind {kind!r}; choose one of {', '.join(made)}")
+    copies = {"dropped": 0, "duplicated": 2, "late": 1}
+    if kind not in copies:
+        raise ValueError(f"no kind {kind!r}; choose one of {', '.join(copies)}")
+    delay = timedelta(hours=hours if kind == "late" else 0)
     harm = "labels" if kind == "duplicated" else "predictions"
     fault = _entry(f"messages {kind}", where.get("topic", "all"), start, end, harm, where)
     rng = np.random.default_rng(seed)
@@ -519,7 +578,8 @@ def tampered(
             and where.items() <= {**event.value, "topic": event.topic}.items()
             and rng.random() < share
         )
-        result += made[kind](event) if hit else [event]
+        moved = replace(event, available_at=event.available_at + delay)
+        result += [moved] * copies[kind] if hit else [event]
     return sorted(result, key=lambda event: event.available_at), fault
 
 
@@ -553,13 +613,14 @@ def _matching(table: pd.DataFrame, where: Mapping[str, str]) -> pd.Series:
     return hit
 
 
-def _drawn(rows: Rows, share: float, seed: int) -> npt.NDArray[np.bool_]:
+def _drawn(rows: Rows, share: float | pd.Series, seed: int) -> npt.NDArray[np.bool_]:
     return np.random.default_rng(seed).random(len(rows)) < share
 
 
 def _put(rows: Rows, hit: pd.Series, values: Mapping[str, Any]) -> Rows:
     made = {}
     for column, value in values.items():
+        # A whole number cannot be missing: where it may become so, the column is of floats.
         fits = rows[column].dtype.kind != "i" or pd.Series(value).dtype.kind == "i"
         made[column] = (rows[column] if fits else rows[column].astype(float)).mask(hit, value)
     return rows.assign(**made)

@@ -14,10 +14,8 @@ import io
 import json
 import math
 import os
-import struct
 import warnings
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -29,13 +27,6 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.impute import SimpleImputer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder, StandardScaler
-from sklearn.tree import DecisionTreeClassifier
 
 from mlsys_lib import data
 from mlsys_lib.features import CATEGORIES, FEATURES, UNITS
@@ -55,6 +46,7 @@ __all__ = [
     "logistic",
     "rule_of_thumb",
     "save",
+    "write",
 ]
 
 Matrix = npt.NDArray[np.float32]
@@ -63,17 +55,6 @@ FORMAT = 1
 _MEMBERS = ("model.onnx", "manifest.json", "MODEL_CARD.md")
 _SUMS = "SHA256SUMS"
 _TOLERANCE = 1e-5  # float32 against float64, on a probability
-# What zipfile raises for bytes that are not, or no longer, an archive.
-_DAMAGE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    struct.error,
-    KeyError,
-    EOFError,
-    OSError,
-    RuntimeError,
-    ValueError,
-)
 _AGAIN = "Take the file again from where it was released"
 
 
@@ -106,12 +87,8 @@ class Column:
         name = str(values.name)
         if name in CATEGORIES:
             return cls(name, UNITS[name], names=tuple(sorted(values.dropna().unique())))
-        unit = UNITS.get(name, "unknown")
-        return cls(
-            name,
-            unit,
-            *((float(values.min()), float(values.max())) if values.notna().any() else ()),
-        )
+        ends = (float(values.min()), float(values.max())) if values.notna().any() else ()
+        return cls(name, UNITS.get(name, "unknown"), *ends)
 
     @cached_property
     def codes(self) -> dict[str, int]:
@@ -217,7 +194,7 @@ class Signature:
                 column.codes.get(row[column.name]) if column.names else row[column.name]
                 for column in self.columns
             ]
-            return np.array([values], float).astype(np.float32)
+            return np.array([values], np.float32)
         except KeyError as error:
             raise PackageError(f"column {error} is missing; the model needs it") from None
         except (TypeError, ValueError) as error:
@@ -236,18 +213,14 @@ class Signature:
             Unseen names, and numbers beyond the smallest and largest. Missing values do not count.
         """
         _require(self.names, rows.columns)
-        return pd.Series(
-            {
-                c.name: int(
-                    (
-                        ~rows[c.name].isin(c.names) & rows[c.name].notna()
-                        if c.names
-                        else (rows[c.name] < c.low) | (rows[c.name] > c.high)
-                    ).sum()
-                )
-                for c in self.columns
-            }
-        )
+
+        def odd(c: Column) -> int:
+            values = rows[c.name]
+            if c.names:
+                return int((~values.isin(c.names) & values.notna()).sum())
+            return int(((values < c.low) | (values > c.high)).sum())
+
+        return pd.Series({column.name: odd(column) for column in self.columns})
 
     def places(self, names: Iterable[str]) -> list[int]:
         """Where columns stand in the matrix; those that the signature lacks are left out."""
@@ -284,14 +257,22 @@ class Model:
 
 Build = Callable[[Signature], Any]
 
+# The builders import scikit-learn: who only loads a package need not wait for it.
 
-def constant(signature: Signature) -> DecisionTreeClassifier:
+
+def constant(signature: Signature) -> Any:
     """The late rate of the training rows, for every flight: a tree that no split is worth to."""
+    from sklearn.tree import DecisionTreeClassifier
+
     return DecisionTreeClassifier(min_impurity_decrease=1)
 
 
 def rule_of_thumb(signature: Signature) -> Any:
     """The later in the day, the later: one late rate for each of at most 24 spans of the day."""
+    from sklearn.compose import ColumnTransformer
+    from sklearn.pipeline import make_pipeline
+    from sklearn.tree import DecisionTreeClassifier
+
     place = signature.places(["dep_minute"])
     table = DecisionTreeClassifier(max_leaf_nodes=24, min_samples_leaf=200, random_state=0)
     return make_pipeline(ColumnTransformer([("when", "passthrough", place)]), table)
@@ -299,6 +280,12 @@ def rule_of_thumb(signature: Signature) -> Any:
 
 def logistic(signature: Signature) -> Any:
     """Logistic regression on standardised numbers and one-hot names; gaps get the mean."""
+    from sklearn.compose import ColumnTransformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
     names = signature.places(CATEGORIES)
     numbers = [place for place in range(len(signature.columns)) if place not in names]
     unseen = SimpleImputer(strategy="constant", fill_value=-1)
@@ -311,7 +298,7 @@ def logistic(signature: Signature) -> Any:
     return make_pipeline(seen, LogisticRegression(max_iter=300))
 
 
-def boosted(signature: Signature, **more: Any) -> HistGradientBoostingClassifier:
+def boosted(signature: Signature, **more: Any) -> Any:
     """Gradient-boosted trees: 100 small ones unless told otherwise; gaps and unseen names are missing.
 
     Parameters
@@ -325,6 +312,8 @@ def boosted(signature: Signature, **more: Any) -> HistGradientBoostingClassifier
     -------
     HistGradientBoostingClassifier
     """
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
     shape = {"max_iter": 100, "learning_rate": 0.08, "max_leaf_nodes": 15, "min_samples_leaf": 200}
     return HistGradientBoostingClassifier(**{**shape, "random_state": 0, **more})
 
@@ -509,7 +498,11 @@ def save(model: Model, folder: str | os.PathLike[str], rows: pd.DataFrame, **sta
     if rows.empty:
         raise ValueError("no rows to compare the graph with scikit-learn on; give the test rows")
     graph = _converted(model)
-    signature = [asdict(column) for column in model.signature.columns]
+    # Infinity is no JSON: where a column has no range, no range is stated.
+    signature = [
+        {k: v for k, v in asdict(column).items() if v not in (-math.inf, math.inf)}
+        for column in model.signature.columns
+    ]
     facts: dict[str, Any] = {
         "format": FORMAT,
         "data": data.fingerprint(),
@@ -520,7 +513,8 @@ def save(model: Model, folder: str | os.PathLike[str], rows: pd.DataFrame, **sta
         "signature": signature,
     }
     card = _card(model.signature, facts)
-    members = dict(zip(_MEMBERS, (graph, _json(facts), card.encode()), strict=True))
+    manifest = json.dumps(facts, indent=1, allow_nan=False).encode()
+    members = dict(zip(_MEMBERS, (graph, manifest, card.encode()), strict=True))
     package = Package(model.signature, facts, card, "", graph)
     apart = np.abs(package.predict(rows) - model.predict(rows))
     if not apart.max() <= _TOLERANCE:
@@ -532,9 +526,7 @@ def save(model: Model, folder: str | os.PathLike[str], rows: pd.DataFrame, **sta
     content = _zipped(members)
     target = Path(folder) / f"late-{hashlib.sha256(content).hexdigest()[:12]}.zip"
     target.parent.mkdir(parents=True, exist_ok=True)
-    scratch = target.with_suffix(f".{os.getpid()}.tmp")
-    scratch.write_bytes(content)
-    os.replace(scratch, target)  # a reader sees the whole file or none
+    write(target, content)
     return target
 
 
@@ -573,7 +565,9 @@ def load(path: str | os.PathLike[str], sha256: str | None = None) -> Package:
             f"{path} is of format {facts.get('format')}; this library reads {FORMAT}. "
             "Use the library that wrote it, or save the model again"
         )
-    signature = Signature(tuple(_column(**column) for column in facts["signature"]))
+    stated = [{k: v for k, v in c.items() if v is not None} for c in facts["signature"]]
+    columns = (Column(**{**column, "names": tuple(column["names"])}) for column in stated)
+    signature = Signature(tuple(columns))
     card = members["MODEL_CARD.md"].decode()
     package = Package(signature, facts, card, found, members["model.onnx"])
     try:
@@ -588,6 +582,16 @@ def load(path: str | os.PathLike[str], sha256: str | None = None) -> Package:
             f"{len(signature.columns)}. Save the model again"
         )
     return package
+
+
+def write(path: str | os.PathLike[str], content: bytes) -> None:
+    """Put bytes into a file, all of them or nothing, whatever happens meanwhile."""
+    scratch = Path(f"{path}.{os.getpid()}.tmp")
+    with scratch.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(scratch, path)
 
 
 def code_fingerprint() -> str:
@@ -631,22 +635,6 @@ def _converted(model: Model) -> bytes:
     return content
 
 
-def _column(
-    name: str, unit: str, low: float | None, high: float | None, names: list[str]
-) -> Column:
-    ends = (-math.inf if low is None else low, math.inf if high is None else high)
-    return Column(name, unit, *ends, tuple(names))
-
-
-def _json(facts: dict[str, Any]) -> bytes:
-    # Infinity is no JSON; a column of names has no range.
-    clean = [
-        {k: None if isinstance(v, float) and math.isinf(v) else v for k, v in column.items()}
-        for column in facts["signature"]
-    ]
-    return json.dumps({**facts, "signature": clean}, indent=1, allow_nan=False).encode()
-
-
 def _zipped(members: Mapping[str, bytes]) -> bytes:
     sums = "".join(f"{hashlib.sha256(c).hexdigest()}  {name}\n" for name, c in members.items())
     content = io.BytesIO()
@@ -661,7 +649,7 @@ def _unzipped(content: bytes, path: str | os.PathLike[str]) -> dict[str, bytes]:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             members = {name: archive.read(name) for name in (*_MEMBERS, _SUMS)}
         sums = dict(line.split("  ")[::-1] for line in members.pop(_SUMS).decode().splitlines())
-    except _DAMAGE as error:
+    except Exception as error:  # zipfile's have no common base but this
         raise PackageError(
             f"{path} is no packaged model, or is damaged: {error}. {_AGAIN}"
         ) from None

@@ -17,19 +17,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mlsys_lib.drift import (
-    Binned,
-    Detector,
-    Quality,
-    RandomFeatures,
-    Univariate,
-    calibrate,
-    midnight,
-    ratios,
-)
+from mlsys_lib import drift
 from mlsys_lib.evaluation import Metric, cost
 from mlsys_lib.faults import Fault
-from mlsys_lib.world import local_day
+from mlsys_lib.world import World, local_day
 
 __all__ = [
     "Expected",
@@ -86,26 +77,22 @@ def performance(rows: Rows, now: str | pd.Timestamp) -> pd.DataFrame:
     2013-04-22        985     1.00  0.59  24.72
     2013-04-23        893     0.58   NaN    NaN
     """
-    moment = pd.Timestamp(now)
-    moment = moment.tz_localize("UTC") if moment.tzinfo is None else moment
+    moment = World(now).now
     asked = rows[rows.decided_at <= moment]
+    day = local_day(asked.decided_at)
     settled = asked.label_at <= moment
     late = asked.late.where(settled)
     p = asked.probability.where(late.notna())
-    price = _price(late, p)
-    columns = {"late": late, "probability": p, "residual": late - p, "cost": price}
-    by_day = pd.DataFrame(columns).groupby(local_day(asked.decided_at))
-    table = by_day.mean()
-    known = settled.groupby(local_day(asked.decided_at)).mean()
-    table = table.where(known >= COMPLETE)
+    columns = {"late": late, "probability": p, "residual": late - p, "cost": _price(late, p)}
+    table = pd.DataFrame(columns).groupby(day).mean()
     # When enough was known: a quantile in which what is still open comes last.
     arrived = asked.label_at.where(settled, moment + pd.Timedelta("3650D"))
-    known_at = arrived.groupby(local_day(asked.decided_at)).quantile(
-        COMPLETE, interpolation="higher"
-    )
-    table.insert(0, "decisions", by_day.size())
-    table.insert(1, "settled", known)
-    return table.assign(known_at=known_at.where(known >= COMPLETE)).rename_axis(None)
+    table["known_at"] = arrived.groupby(day).quantile(COMPLETE, interpolation="higher")
+    known = settled.groupby(day).agg(["size", "mean"])
+    table = table.where(known["mean"] >= COMPLETE).rename_axis(None)
+    table.insert(0, "decisions", known["size"])
+    table.insert(1, "settled", known["mean"])
+    return table
 
 
 def estimated(metric: Metric, probability: npt.ArrayLike) -> float:
@@ -139,7 +126,14 @@ def estimated(metric: Metric, probability: npt.ArrayLike) -> float:
 
 
 class Expected:
-    """The cost that the probabilities themselves expect, against the reference's. Needs no label."""
+    """The cost that the probabilities themselves expect, against the reference's. Needs no label.
+
+    Examples
+    --------
+    >>> usual, now = (pd.DataFrame({"probability": p}) for p in ([0.1, 0.2, 0.6], [0.2, 0.2, 0.2]))
+    >>> Expected().fit(usual).score(now).round(2).to_dict()
+    {'cost': 0.41}
+    """
 
     def fit(self, reference: Rows) -> Self:
         """What a flight is expected to cost."""
@@ -161,6 +155,14 @@ class Labels:
         How long after a decision its outcome is expected, at most. Score windows that much later.
     least : int, default 20
         Airlines with fewer flights in the window are left out.
+
+    Examples
+    --------
+    >>> at = pd.date_range("2013-06-03", periods=4, freq="h", tz="UTC")
+    >>> known = [at[0] + pd.Timedelta("4h"), at[1] + pd.Timedelta("40h"), pd.NaT, at[3]]
+    >>> rows = pd.DataFrame({"carrier": "EV", "decided_at": at, "label_at": known})
+    >>> Labels(least=4).fit(rows).score(rows).to_dict()
+    {'EV': 0.5}
     """
 
     def __init__(self, patience: str = "36h", least: int = 20) -> None:
@@ -197,8 +199,7 @@ def ewma(weight: float = 0.2) -> Chart:
 
     def chart(residual: Array) -> Array:
         mean = pd.Series([0.0, *residual]).ewm(alpha=weight, adjust=False).mean()
-        size: Array = np.abs(mean.to_numpy()[1:])
-        return size
+        return mean.abs().to_numpy()[1:]
 
     return chart
 
@@ -240,7 +241,7 @@ def limit(chart: Chart, residual: npt.ArrayLike, rate: float = 1 / 30, seed: int
     chart : callable
         `ewma`, `page_hinkley` or any function from the values of days to statistics.
     residual : array of shape (n_days,)
-        Of undisturbed days, centred; their spread, not that of flights, sets the limit.
+        Of two undisturbed weeks or more; the spread of days, not that of flights, sets the limit.
     rate : float, default 1/30
     seed : int, default 0
 
@@ -249,10 +250,22 @@ def limit(chart: Chart, residual: npt.ArrayLike, rate: float = 1 / 30, seed: int
     float
         By simulation: 40 years of 365 days, drawn in weeks so that neighbours stay neighbours.
 
+    Raises
+    ------
+    ValueError
+        If there are fewer than 14 days.
+
     Notes
     -----
-    A bias that moves with the season outlasts a week. A chart with a long memory sums it up: on weeks
-    that it has not seen, Page-Hinkley is above its limit more often than promised.
+    Each week is centred on the mean of the others, as the weeks to come will be. A bias that moves with
+    the season outlasts a week, and a chart with a long memory sums it up: where it is much of the slack of
+    `page_hinkley`, weeks that it has not seen exceed the limit more often than promised.
+
+    Examples
+    --------
+    >>> residual = np.random.default_rng(1).normal(0, 0.08, 200)
+    >>> round(limit(np.abs, residual, rate=0.05), 2)
+    0.15
 
     References
     ----------
@@ -260,6 +273,11 @@ def limit(chart: Chart, residual: npt.ArrayLike, rate: float = 1 / 30, seed: int
     Statistics 17.
     """
     days = np.asarray(residual, float)
+    if len(days) < 14:
+        raise ValueError(f"{len(days)} days are too few to know their spread; give 14 or more")
+    week = np.arange(len(days)) // 7
+    others = (days.sum() - np.bincount(week, days)) / (len(days) - np.bincount(week))
+    days = days - others[week]
     starts = np.random.default_rng(seed).integers(0, len(days), (40, 53, 1))
     years = days[(starts + np.arange(7)) % len(days)].reshape(40, -1)
     return float(np.quantile([chart(year) for year in years], 1 - rate))
@@ -358,12 +376,21 @@ def detections(sent: pd.DataFrame, log: Iterable[Fault], grace: str = "2D") -> p
     -------
     pandas.Series of shape (n_faults,)
         By name; missing where it was missed.
+
+    Examples
+    --------
+    >>> from mlsys_lib.faults import REAL
+    >>> sent = pd.DataFrame({"start": pd.to_datetime(["2013-02-01 05:00", "2013-02-09 05:00"], utc=True)})
+    >>> detections(sent, REAL[:2]).to_dict()
+    {'Nemo': Timestamp('2013-02-09 05:00:00+0000', tz='UTC'), 'March storm': NaT}
     """
-    start = pd.DatetimeIndex(sent["start"])
-    found = {
-        f.name: start[(start > f.start) & (start <= f.end + pd.Timedelta(grace))].min() for f in log
-    }
+    start = sent["start"]
+    found = {fault.name: start[_within(start, fault, grace)].min() for fault in log}
     return pd.Series(found, dtype="datetime64[us, UTC]")
+
+
+def _within(start: pd.Series, fault: Fault, grace: str) -> pd.Series:
+    return (start > fault.start) & (start <= fault.end + pd.Timedelta(grace))
 
 
 def losses(clean: Rows, served: Rows) -> pd.DataFrame:
@@ -381,6 +408,13 @@ def losses(clean: Rows, served: Rows) -> pd.DataFrame:
     pandas.DataFrame of shape (n_flights, n_columns + 2)
         The rows of `clean` with `extra`, the cost that the faults added, and `usual`, its cost without
         them less the mean of all: what the fault's real siblings are priced by.
+
+    Examples
+    --------
+    >>> clean = pd.DataFrame({"flight_id": ["a", "b"], "probability": [0.3, 0.1], "late": [1.0, 0.0]})
+    >>> broken = clean.assign(probability=[0.1, 0.1])
+    >>> losses(clean, broken).extra.to_list()
+    [300.0, 0.0]
     """
     flights = served.drop_duplicates("flight_id").set_index("flight_id")
     p = clean.flight_id.map(flights.probability).fillna(0.0)
@@ -416,22 +450,17 @@ def scorecard(
         false alarms in 30 days; `lost`, the money that faults cost before they were found, all of it
         where they were missed; `missed`, the injected ones.
     """
-    log = list(log)
     harmful = [fault for fault in log if fault.harm != "none"]
+    injected = [fault for fault in harmful if not fault.real]
+    length = [(f.end - f.start + pd.Timedelta(grace)) / pd.Timedelta("1D") for f in injected]
     months = local_day(lost.decided_at).nunique() / 30
     table = {}
     for name, table_sent in sent.items():
         found = detections(table_sent, harmful, grace)
-        within = [
-            ((f.start < table_sent["start"]) & (table_sent["start"] <= f.end + pd.Timedelta(grace)))
-            for f in harmful
-        ]
-        false = ~np.any(within, axis=0) if len(table_sent) else np.zeros(0)
+        true = np.any([_within(table_sent["start"], f, grace) for f in harmful], axis=0).sum()
+        often = (len(table_sent) - float(true)) / months / 30  # false alarms a day
         delay = [(found[f.name] - f.start) / pd.Timedelta("1D") for f in harmful]
-        injected = [f for f in harmful if not f.real]
         missed = [f.name for f in injected if pd.isna(found[f.name])]
-        often = float(false.sum()) / months / 30  # false alarms a day
-        length = [(f.end - f.start + pd.Timedelta(grace)) / pd.Timedelta("1D") for f in injected]
         table[name] = {
             "caught": len(injected) - len(missed),
             "by_chance": sum(1 - np.exp(-often * days) for days in length),
@@ -468,19 +497,20 @@ def standard_monitors(reference: Rows, rows: Rows, rate: float = 1 / 30) -> dict
     dict of str to pandas.DataFrame
         The `ratios` of each monitor, for `alerts`.
     """
-    detectors: dict[str, Detector] = {
-        "data checks": Quality(),
-        "KS and chi-squared": Univariate(),
-        "PSI": Binned(),
-        "MMD": RandomFeatures(features=512),
-        "KS of the scores": Univariate(["probability"]),
+    detectors: dict[str, drift.Detector] = {
+        "data checks": drift.Quality(),
+        "KS and chi-squared": drift.Univariate(),
+        "PSI": drift.Binned(),
+        "MMD": drift.RandomFeatures(features=512),
+        "KS of the scores": drift.Univariate(["probability"]),
         "expected cost": Expected(),
         "labels that lack": Labels(),
     }
     made = {}
     for name, detector in detectors.items():
         wait = "2D" if isinstance(detector, Labels) else "0D"
-        made[name] = ratios(detector, calibrate(detector, reference, rate), rows, wait)
+        thresholds = drift.calibrate(detector, reference, rate)
+        made[name] = drift.ratios(detector, thresholds, rows, wait)
     usual, seen = (performance(log, "2100-01-01").dropna() for log in (reference, rows))
     seen = seen.sort_values("known_at", kind="stable")
     charts: dict[str, tuple[str, Chart]] = {
@@ -488,12 +518,13 @@ def standard_monitors(reference: Rows, rows: Rows, rate: float = 1 / 30) -> dict
         "Page-Hinkley of residuals": ("residual", page_hinkley(usual.residual.std() / 2)),
         "realised cost": ("cost", np.abs),
     }
-    checked = midnight(local_day(seen.known_at))
+    checked = drift.midnight(local_day(seen.known_at))
     for name, (column, chart) in charts.items():
         centre = usual[column].mean()
         values = chart((seen[column] - centre).to_numpy())
         high = limit(chart, usual[column] - centre, rate)
         made[name] = pd.DataFrame({column: values / high}, checked).groupby(level=0).max()
+        made[name].attrs["wait"] = "1D"
     return made
 
 

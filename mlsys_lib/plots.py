@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 
 from mlsys_lib.evaluation import Estimate
 
-__all__ = ["Chart", "bands", "bars", "dumbbells", "frontier", "lines", "loglog"]
+__all__ = ["Chart", "bands", "bars", "dumbbells", "frontier", "lines", "loglog", "scatter"]
 
 # Okabe and Ito's colours, which colour-blind readers tell apart, without the yellow that white hides.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
@@ -321,4 +321,47 @@ def frontier(
         _label_end(axes, name, x, y.value, colour)
     axes.plot(*zip(*best, strict=True), color=QUIET, linewidth=1, linestyle=":", zorder=1)
     axes.set(**options)
+    return chart
+
+
+def scatter(
+    groups: Mapping[str, Sequence[tuple[float, float]]],
+    named: Mapping[str, tuple[float, float]],
+    title: str,
+    xlabel: str,
+    ylabel: str,
+    **options: Any,
+) -> Chart:
+    """Clouds of points, and some points that bear their name: how two figures go together.
+
+    Parameters
+    ----------
+    groups : mapping of str to sequence of tuple of two float
+        What the points of a cloud are, and where they lie.
+    named : mapping of str to tuple of two float
+        Name and place of each point beside the clouds.
+    title, xlabel, ylabel : str
+        The message, and the axes with their units.
+    **options
+        For `matplotlib.axes.Axes.set`, such as ``xscale="log"``.
+
+    Returns
+    -------
+    Chart
+
+    Examples
+    --------
+    >>> scatter({"weeks": [(0.1, 30), (0.2, 31)]}, {"a fault": (0.1, 60)}, "Not alike", "drift", "cost")
+    <Chart>
+    """
+    chart, axes = _canvas(title, xlabel, ylabel)
+    for (label, points), colour in zip(groups.items(), COLOURS, strict=False):
+        x, y = np.array(points).T
+        axes.scatter(x, y, color=colour, s=26, alpha=0.75, label=label)
+    last = COLOURS[len(groups) % len(COLOURS)]
+    for name, place in named.items():
+        axes.scatter(*place, color=last, s=38, zorder=3)
+        _label_end(axes, name, *place, last)
+    axes.set(**options)
+    chart.figure.legend(loc="outside lower center", ncols=len(groups), frameon=False)
     return chart

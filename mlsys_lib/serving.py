@@ -4,8 +4,10 @@
 
 replays 22 April 2013 at sixty times its speed (a simulated minute a second) and answers on
 http://127.0.0.1:8000; the page /docs tries it out. The first start trains a model, which takes a minute.
-All it writes is in the folder ``desk``: the log, a snapshot of the state, the models. It may be killed at
-any moment: the next start goes on where the log ends, and answers as if nothing had happened.
+All it writes is in the folder ``desk``: the log, a snapshot of the state, the models, and ``answers.db``,
+the log of its own answers (`mlsys_lib.desk.answered` reads it). It may be killed at any moment: the next
+start goes on where the log ends, and answers as if nothing had happened. What a kill can lose is the record
+of the last answers: they are written a fifth of a second after they were given. A clean stop writes all.
 
 =================  ===============================================================================
 ``POST /predict``  one flight, by its id or by its schedule
@@ -15,8 +17,9 @@ any moment: the next start goes on where the log ends, and answers as if nothing
 ``PUT /model``     another model, if its hash and its signature are right; no request is dropped
 =================  ===============================================================================
 
-One process serves. What it holds is in its own memory, and every other process can build the same from
-the same log. It listens on the loopback alone unless told otherwise: it knows no users.
+One process serves a folder; a lock there refuses a second one. What it holds is in its own memory, and
+every other process can build the same from the same log. It listens on the loopback alone unless told
+otherwise: it knows no users.
 """
 
 import argparse
@@ -24,30 +27,24 @@ import asyncio
 import gc
 import json
 import logging
+import sqlite3
 import threading
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, MutableMapping
-from contextlib import asynccontextmanager, suppress
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import pandas as pd
+import prometheus_client as prometheus
 import uvicorn
 from fastapi import Body, FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse
 from fastapi_offline import FastAPIOffline
-from prometheus_client import (
-    CONTENT_TYPE_LATEST,
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Histogram,
-    ProcessCollector,
-    generate_latest,
-)
 from pydantic import (
     AwareDatetime,
     BaseModel,
@@ -56,19 +53,25 @@ from pydantic import (
     Discriminator,
     Field,
     Tag,
+    TypeAdapter,
     model_validator,
 )
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mlsys_lib.desk import CLOCK, RUNGS, Answer, Desk, Models, NotReady, replay, write
+from mlsys_lib.desk import CLOCK, RUNGS, Answer, Desk, Models, NotReady, keep_answers, replay
 from mlsys_lib.events import TOPICS, Log
 from mlsys_lib.features import CATEGORIES, FEATURES, SCHEDULE, batch, published
-from mlsys_lib.models import PackageError, boosted, fit, load, save
+from mlsys_lib.models import Package, PackageError, boosted, fit, load, save, write
 from mlsys_lib.world import World
 
 __all__ = ["create_app", "main"]
 
 PATHS = ("/predict", "/health", "/ready", "/metrics", "/model")
 LOOPBACK = ("127.0.0.1", "::1")
+_UNWRITTEN = (
+    10_000  # answers held while their log cannot be written, some 25 MB; then the oldest go
+)
+_A_TURN = 200  # events read and answers written before requests get their turn
 _notes = logging.getLogger("mlsys_lib.serving")
 
 
@@ -78,14 +81,12 @@ def _text(value: object) -> object:
     return value
 
 
-_EXAMPLE: dict[str, Any] = {
-    "carrier": "DL",
-    "flight": 1685,
-    "origin": "LGA",
-    "dest": "ATL",
-    "distance": 762,
-    "sched_dep": "2013-04-23T01:00:00Z",
-    "sched_arr": "2013-04-23T03:40:00Z",
+# They leave after the default end of the replay: whoever tries the page is never too late.
+_ROUTE = {"carrier": "DL", "flight": 1685, "origin": "LGA", "dest": "ATL", "distance": 762}
+_TIMES = {"sched_dep": "2013-04-30T01:00:00Z", "sched_arr": "2013-04-30T03:40:00Z"}
+_EXAMPLES: dict[str, Any] = {
+    "a flight in the timetable": {"value": {"flight_id": "2013-04-29/MQ4660/LGA"}},
+    "any other, by its schedule": {"value": _ROUTE | _TIMES},
 }
 Minute = Annotated[
     AwareDatetime,
@@ -103,7 +104,6 @@ class ById(BaseModel):
         Field(
             pattern=r"^\d{4}-\d\d-\d\d/[A-Z0-9]{2}\d{1,4}/(EWR|JFK|LGA)$",
             description="local date, airline and number, origin",
-            examples=["2013-04-22/MQ4660/LGA"],
         ),
     ]
 
@@ -111,7 +111,7 @@ class ById(BaseModel):
 class BySchedule(BaseModel):
     """Any flight, as its airline publishes it."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra={"examples": [_EXAMPLE]})
+    model_config = ConfigDict(extra="forbid")
     carrier: Annotated[str, Field(pattern="^[A-Z0-9]{2}$")]
     flight: Annotated[int, Field(strict=True, ge=1, le=9999, description="its number")]
     origin: Literal["EWR", "JFK", "LGA"]
@@ -139,6 +139,9 @@ Flight = Annotated[
 ]
 
 
+_ANSWER = TypeAdapter(Answer)
+
+
 class Release(BaseModel):
     """A model file in the service's folder, and the hash that whoever released it wrote down."""
 
@@ -162,12 +165,11 @@ class State(BaseModel):
     model: str | None = None
 
 
-def _problems(**meaning: str) -> dict[int | str, dict[str, Any]]:
+def _problems(meaning: dict[int, str]) -> dict[int | str, dict[str, Any]]:
     """What the schema says about the answers that are no success."""
     retry = {"Retry-After": {"schema": {"type": "integer"}, "description": "seconds to wait"}}
     return {
-        int(code[1:]): {"model": Problem, "description": said}
-        | ({"headers": retry} if code == "_503" else {})
+        code: {"model": Problem, "description": said} | ({"headers": retry} if code == 503 else {})
         for code, said in meaning.items()
     }
 
@@ -176,39 +178,47 @@ class Metrics:
     """What Prometheus is told. Every series exists from the start: one that appears later has no rate."""
 
     def __init__(self, desk: Desk) -> None:
-        self.registry = registry = CollectorRegistry()
-        ProcessCollector(registry=registry)
+        self.registry = registry = prometheus.CollectorRegistry()
+        prometheus.ProcessCollector(registry=registry)
 
         def series(kind: Any, name: str, help_: str, label: str, values: Iterable[str]) -> Any:
             family = kind(name, help_, [label], registry=registry)
             return {value: family.labels(value) for value in values}
 
         every = (*PATHS, "other")
-        seconds = partial(Histogram, buckets=[n * 10.0**e for e in range(-4, 0) for n in (1, 2, 5)])
+        seconds = partial(
+            prometheus.Histogram, buckets=[n * 10.0**e for e in range(-4, 0) for n in (1, 2, 5)]
+        )
         self.latency = series(seconds, "http_request_seconds", "Time to answer", "path", every)
-        self.rung = series(Counter, "predictions", "Answers by rung", "rung", RUNGS)
+        self.rung = series(prometheus.Counter, "predictions", "Answers by rung", "rung", RUNGS)
         self.unknown = series(
-            Counter, "unknown_names", "Names new to the model", "column", CATEGORIES
+            prometheus.Counter, "unknown_names", "Names new to the model", "column", CATEGORIES
         )
         outcomes = ("done", "refused")
-        self.swaps = series(Counter, "model_swaps", "Changes of the model", "outcome", outcomes)
+        self.swaps = series(
+            prometheus.Counter, "model_swaps", "Changes of the model", "outcome", outcomes
+        )
         what = ("http_requests", "Requests by answer", ["path", "status"])
-        self.answered = Counter(*what, registry=registry)
-        for status in ("200", "422", "503"):
-            self.answered.labels("/predict", status)
+        by_answer = prometheus.Counter(*what, registry=registry)
+        self.answered = lru_cache(lambda path, status: by_answer.labels(path, str(status)))
+        for status in (200, 422, 503):
+            self.answered("/predict", status)
         shares = [n / 20 for n in range(1, 21)]
-        self.score = Histogram(
+        self.score = prometheus.Histogram(
             "prediction_probability", "Scores", buckets=shares, registry=registry
         )
-        ages = series(Gauge, "feature_age_seconds", "How far a feed is behind now", "feed", TOPICS)
+        ages = series(
+            prometheus.Gauge, "feature_age_seconds", "How far a feed is behind now", "feed", TOPICS
+        )
         for topic, gauge in ages.items():
             gauge.set_function(partial(_known, partial(_age, desk, topic)))
         for name, help_, read in (
             ("desk_now_seconds", "The simulated clock, Unix time", lambda: desk.now.timestamp()),
             ("reports_refused", "Events not understood, or too late", lambda: desk.refused),
+            ("answers_unwritten", "Answers not yet written down", lambda: len(desk.record or ())),
             ("rung_failures", "Rungs that broke when they should hold", lambda: desk.failures),
         ):
-            Gauge(name, help_, registry=registry).set_function(partial(_known, read))
+            prometheus.Gauge(name, help_, registry=registry).set_function(partial(_known, read))
 
 
 def _age(desk: Desk, topic: str) -> float:
@@ -222,11 +232,6 @@ def _known(read: Callable[[], float]) -> float:
         return float("nan")
 
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-
-
 class Gate:
     """What every request passes: a bound on its body, a bound on how many are answered at once, a stopwatch.
 
@@ -234,7 +239,7 @@ class Gate:
     those that are let in keep their latency. `/health`, `/ready` and `/metrics` are never shed.
     """
 
-    def __init__(self, app: Any, metrics: Metrics, max_body: int, max_concurrent: int) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, max_body: int, max_concurrent: int) -> None:
         self._app, self._metrics = app, metrics
         self._max_body, self._max_concurrent, self._inside = max_body, max_concurrent, 0
 
@@ -245,7 +250,7 @@ class Gate:
         start, status = time.perf_counter(), 500
         path = scope["path"] if scope["path"] in PATHS else "other"
 
-        async def noted(message: MutableMapping[str, Any]) -> None:
+        async def noted(message: Message) -> None:
             nonlocal status
             status = message.get("status", status)
             await send(message)
@@ -254,7 +259,7 @@ class Gate:
             await self._admit(path, scope, receive, noted)
         finally:
             self._metrics.latency[path].observe(time.perf_counter() - start)
-            self._metrics.answered.labels(path, str(status)).inc()
+            self._metrics.answered(path, status).inc()
 
     async def _admit(self, path: str, scope: Scope, receive: Receive, send: Send) -> None:
         # The body first: a client that sends it slowly takes no place.
@@ -298,7 +303,7 @@ class Gate:
 def _given(body: bytes, receive: Receive) -> Receive:
     messages = [{"type": "http.request", "body": body, "more_body": False}]
 
-    async def first_the_body() -> MutableMapping[str, Any]:
+    async def first_the_body() -> Message:
         return messages.pop() if messages else await receive()
 
     return first_the_body
@@ -317,8 +322,11 @@ class Service:
         self.desk, self.metrics, self.read_at = desk, Metrics(desk), time.monotonic()
         self._log, self._models, self._snapshot = log, models, snapshot
         self._poll, self._every = poll, keep
-        self._caught_up = False
-        quiet = Gauge(
+        self._caught_up = self._unwritten = False
+        if desk.record is None:
+            desk.record = deque(maxlen=_UNWRITTEN)
+        self._record = desk.record
+        quiet = prometheus.Gauge(
             "log_quiet_seconds", "Since the log last grew", registry=self.metrics.registry
         )
         quiet.set_function(lambda: time.monotonic() - self.read_at)
@@ -326,21 +334,23 @@ class Service:
     @asynccontextmanager
     async def life(self, app: FastAPI) -> AsyncIterator[None]:
         """Follow the log for as long as the service runs."""
-        with Log(self._log) as log:
+        with Log(self._log) as log, Log(self._log.with_name("answers.db")) as answers:
             self.desk.restore(self._snapshot, log)
-            following = asyncio.create_task(self._follow(log))
+            following = asyncio.create_task(self._follow(log, answers))
             yield
             following.cancel()
             with suppress(asyncio.CancelledError):
                 await following
+            while self._write(answers):
+                pass
             self._keep()
 
-    async def _follow(self, log: Log) -> None:
+    async def _follow(self, log: Log, answers: Log) -> None:
         kept = self.read_at
         while True:
             there, fault = 0, ""
             try:
-                there = self.desk.catch_up(log, 200)
+                there = self.desk.catch_up(log, _A_TURN)
             except Exception as error:  # say so in each answer, and try again
                 fault = f"the log cannot be read: {error}"
                 if self.desk.fault != fault:
@@ -353,7 +363,20 @@ class Service:
             if now - kept > self._every:
                 kept = now
                 self._keep()
-            await asyncio.sleep(0 if there else self._poll)
+            more = self._write(answers)
+            await asyncio.sleep(0 if there or more else self._poll)
+
+    def _write(self, answers: Log) -> bool:
+        """Write down what was answered, and say whether more waits."""
+        try:
+            keep_answers(answers, self._record, _A_TURN)
+        except Exception as error:  # say so; they wait in memory for the next turn
+            if not self._unwritten:
+                _notes.warning("answers cannot be written down: %s", error)
+            self._unwritten = True
+            return False
+        self._unwritten = False
+        return bool(self._record)
 
     def _keep(self) -> None:
         """A snapshot; without one, the next start reads the whole log, so a failure is no reason to stop."""
@@ -363,7 +386,9 @@ class Service:
         except OSError as error:
             _notes.warning("no snapshot was taken: %s", error)
 
-    async def predict(self, flight: Annotated[Flight, Body()]) -> Answer:
+    async def predict(
+        self, flight: Annotated[Flight, Body(openapi_examples=_EXAMPLES)]
+    ) -> Response:
         """The probability that a flight arrives late, with the rung of the ladder it stands on."""
         if why := self._not_ready():
             raise NotReady(why)
@@ -379,7 +404,7 @@ class Service:
         self.metrics.score.observe(answer.probability)
         for column in answer.unknown:
             self.metrics.unknown[column].inc()
-        return answer
+        return Response(_ANSWER.dump_json(answer), media_type="application/json")
 
     async def health(self) -> dict[str, str]:
         """The process runs."""
@@ -408,7 +433,10 @@ class Service:
 
     async def show_metrics(self) -> Response:
         """What Prometheus scrapes."""
-        return Response(generate_latest(self.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(
+            prometheus.generate_latest(self.metrics.registry),
+            media_type=prometheus.CONTENT_TYPE_LATEST,
+        )
 
     async def swap(self, release: Release, request: Request) -> State:
         """Answer with another model from now on. Requests under way end with the one they began with."""
@@ -467,20 +495,24 @@ def create_app(
         description="Will this flight arrive 15 minutes late or more? Time is simulated: `now` comes from the log.",
         version="1",
         lifespan=service.life,
+        swagger_ui_parameters={"defaultModelsExpandDepth": -1},  # no list of all schemas
     )
     app.add_middleware(
         Gate, metrics=service.metrics, max_body=max_body, max_concurrent=max_concurrent
     )
-    busy = _problems(_503="not ready yet, or too many requests at once")
-    wrong = _problems(
-        _400="the body is no text", _404="no such flight or file", _413="the body is too large"
-    )
-    app.post("/predict", responses=busy | wrong)(service.predict)
-    app.get("/health")(service.health)
-    app.get("/ready", responses=busy)(service.ready)
-    app.get("/metrics", response_class=Response)(service.show_metrics)
-    refused = _problems(_403="not from another machine", _409="another hash, or it does not fit")
-    app.put("/model", responses=busy | wrong | refused)(service.swap)
+    busy = {503: "not ready yet, or too many requests at once"}
+    wrong = {400: "the body is no text", 404: "no such flight or file", 413: "too large a body"}
+    refused = {403: "not from another machine", 409: "another hash, or it does not fit"}
+    said = _problems(busy | wrong)
+    add = app.add_api_route
+    predict: dict[str, Any] = {"response_model": Answer, "responses": said, "methods": ["POST"]}
+    add("/predict", service.predict, summary="Will it arrive late?", **predict)
+    app.router.routes.insert(0, app.router.routes.pop())  # the first that is compared with a path
+    add("/health", service.health, summary="Does it run?")
+    add("/ready", service.ready, summary="Can it answer?", responses=_problems(busy))
+    add("/metrics", service.show_metrics, summary="For Prometheus", response_class=Response)
+    swap: dict[str, Any] = {"responses": said | _problems(refused), "methods": ["PUT"]}
+    add("/model", service.swap, summary="Answer with another model", **swap)
     app.get("/", include_in_schema=False)(lambda: RedirectResponse("/docs"))
     app.add_exception_handler(NotReady, _not_ready)
     return app
@@ -495,7 +527,7 @@ def _release(folder: Path, **changed: Any) -> dict[str, Any]:
     live = folder / "live.json"
     released: dict[str, Any] = json.loads(live.read_text()) if live.exists() else {}
     if changed:
-        write(live, json.dumps(released := released | changed, indent=1))
+        write(live, json.dumps(released := released | changed, indent=1).encode())
     return released
 
 
@@ -512,14 +544,16 @@ def _train(folder: Path, start: str) -> None:
 
 
 def _models(folder: Path, start: str, model: str | None) -> Models:
-    if not (released := _release(folder)):
+    if not _release(folder):
         folder.mkdir(parents=True, exist_ok=True)
         _train(folder, start)
-        released = _release(folder)
-    full = load(model) if model else load(folder / released["full"][0], released["full"][1])
-    return Models(
-        full, load(folder / released["schedule"][0], released["schedule"][1]), released["base_rate"]
-    )
+    released = _release(folder)
+
+    def one(name: str) -> Package:
+        file, sha256 = released[name]
+        return load(folder / file, sha256)
+
+    return Models(load(model) if model else one("full"), one("schedule"), released["base_rate"])
 
 
 def _produce(path: Path, start: str, end: str, speed: float) -> None:
@@ -541,57 +575,71 @@ def _produce(path: Path, start: str, end: str, speed: float) -> None:
 
 
 def _last_tick(log: Log) -> pd.Timestamp | None:
-    for offset in range(len(log), 0, -1000):
-        for event in reversed(log.read(max(offset - 1000, 0), 1000)):
-            if event.topic == CLOCK:
-                return pd.Timestamp(event.available_at)
-    return None
+    latest = reversed(log.read(max(len(log) - 10_000, 0), 10_000))
+    return next((pd.Timestamp(e.available_at) for e in latest if e.topic == CLOCK), None)
+
+
+def _timetable(start: str, end: str) -> pd.DataFrame:
+    """The flights from the start on, by whole hours: `hour_flights` counts those of an hour."""
+    timetable = published(World(end))
+    return timetable[timetable.sched_dep >= World(start).now.floor("h")]
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """The lock of a folder; the system lets go of it whatever ends the process."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with closing(sqlite3.connect(folder / "lock.db", timeout=0, isolation_level=None)) as lock:
+        try:
+            lock.execute("BEGIN EXCLUSIVE")
+        except sqlite3.OperationalError as error:
+            raise SystemExit(
+                f"another service runs in the folder {folder} ({error}): stop it, or give this one "
+                "a folder of its own with --folder"
+            ) from None
+        yield
 
 
 def main(arguments: list[str] | None = None) -> None:
     """Start the service; ``python -m mlsys_lib.serving --help`` says how."""
     options = _options().parse_args(arguments)
     folder = Path(options.folder)
-    models = _models(folder / "models", options.start, options.model)
-    timetable = published(World(options.end))
-    timetable = timetable[timetable.sched_dep >= World(options.start).now]
-    desk = Desk(timetable, models, options.fresh_for, options.useful_for)
-    log = folder / "log.db"
-    if options.speed:
-        producing = (log, options.start, options.end, options.speed)
-        threading.Thread(target=_produce, args=producing, daemon=True).start()
-    app = create_app(desk, log, folder / "models", max_concurrent=options.max_concurrent)
-    print(f"Serving on http://{options.host}:{options.port}/docs; what it keeps is in {folder}")
-    gc.collect()
-    gc.freeze()  # what is here stays: not to be searched for garbage while a request waits
-    uvicorn.run(app, host=options.host, port=options.port, log_level="warning", access_log=False)
+    with _alone(folder):
+        models = _models(folder / "models", options.start, options.model)
+        timetable = _timetable(options.start, options.end)
+        desk = Desk(timetable, models, options.fresh_for, options.useful_for)
+        log = folder / "log.db"
+        if options.speed:
+            producing = (log, options.start, options.end, options.speed)
+            threading.Thread(target=_produce, args=producing, daemon=True).start()
+        app = create_app(desk, log, folder / "models", max_concurrent=options.max_concurrent)
+        at = {"host": options.host, "port": options.port}
+        print("Serving on http://{host}:{port}/docs; what it keeps is in".format(**at), folder)
+        gc.collect()
+        gc.freeze()  # what is here stays: not to be searched for garbage while a request waits
+        uvicorn.run(app, **at, log_level="warning", access_log=False)
+
+
+_OPTIONS = {
+    "--model": (None, "the file of a packaged model; without it, the one released in the folder"),
+    "--folder": ("desk", "where the logs, the snapshot and the models are kept"),
+    "--start": ("2013-04-22 10:00", "where the replay starts, UTC"),
+    "--end": ("2013-04-29 10:00", "where it ends"),
+    "--speed": (60.0, "of the replay; 0 leaves the log to another process"),
+    "--host": ("127.0.0.1", "another opens the service to the network: it knows no users"),
+    "--port": (8000, "where it listens"),
+    "--fresh-for": ("30min", "how old features may be to count as fresh"),
+    "--useful-for": ("3h", "how old they may be to be used at all"),
+    "--max-concurrent": (64, "predictions at once; more are turned away"),
+}
 
 
 def _options() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m mlsys_lib.serving", formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    option = parser.add_argument
-    option(
-        "--model", help="the file of a packaged model; without it, the one released in the folder"
-    )
-    option("--folder", default="desk", help="where the log, the snapshot and the models are kept")
-    option("--start", default="2013-04-22 10:00", help="where the replay starts, UTC")
-    option("--end", default="2013-04-29 10:00", help="where it ends")
-    option(
-        "--speed", type=float, default=60, help="of the replay; 0 leaves the log to another process"
-    )
-    option(
-        "--host",
-        default="127.0.0.1",
-        help="another opens the service to the network: it knows no users",
-    )
-    option("--port", type=int, default=8000)
-    option("--fresh-for", default="30min", help="how old features may be to count as fresh")
-    option("--useful-for", default="3h", help="how old they may be to be used at all")
-    option(
-        "--max-concurrent", type=int, default=64, help="predictions at once; more are turned away"
-    )
+    for name, (default, says) in _OPTIONS.items():
+        parser.add_argument(name, default=default, type=type(default or ""), help=says)
     return parser
 
 

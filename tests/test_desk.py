@@ -5,6 +5,7 @@ import multiprocessing
 import random
 import sys
 import time
+from collections import deque
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -14,7 +15,18 @@ import pandas as pd
 import pytest
 
 from mlsys_lib import World
-from mlsys_lib.desk import CLOCK, Desk, Models, NotReady, _State, replay, score_batch, tick
+from mlsys_lib.desk import (
+    CLOCK,
+    Desk,
+    Models,
+    NotReady,
+    _State,
+    answered,
+    keep_answers,
+    replay,
+    score_batch,
+    tick,
+)
 from mlsys_lib.events import TOPICS, Event, Log
 from mlsys_lib.features import FEATURES, PUBLISHED, SCHEDULE, batch, published
 from mlsys_lib.models import PackageError, boosted, fit, load, save
@@ -354,6 +366,48 @@ def test_killed_20_times_it_loses_no_event_and_never_answers_from_half_a_state(p
     assert len(answered) > 100
     assert [a for a in answered if a not in uninterrupted] == []
     assert {answer[3] for answer in answered} == {"fresh"}
+
+
+def test_the_record_of_answers_holds_what_was_answered_and_the_features_it_came_from(
+    models, tmp_path
+):
+    outage = (("arrivals", (f"{STORM} 13:30", f"{STORM} 17:30")),)
+    timetable, events = day(outage, since="2013-04-14")
+    record = deque()
+    desk, said = Desk(timetable, models, record=record), []
+    with Log(tmp_path / "answers.db") as log:
+        assert answered(log).empty
+        for event in events:
+            desk.feed(event)
+            if event.topic == CLOCK and event.available_at >= datetime(2013, 4, 22, 12, tzinfo=UTC):
+                said += [desk.answer(flight) for flight in flights(timetable, desk.now)]
+                if desk.now.minute % 5 == 0:
+                    while keep_answers(log, record, limit=2):
+                        pass
+        found = answered(log)
+    assert [*record] == [] and len(found) == len(said) > 500
+    assert set(found.rung) == {"fresh", "last_known", "schedule"}
+    for name in ("flight_id", "probability", "rung", "model"):
+        assert found[name].tolist() == [getattr(answer, name) for answer in said]
+    assert found.decided_at.tolist() == [answer.now for answer in said]
+    ages = np.array([answer.age_minutes for answer in said], float)
+    np.testing.assert_array_equal(found.age_minutes, ages)
+    for rung, package in (("fresh", models.full), ("schedule", models.schedule)):
+        own = found[found.rung == rung]
+        assert np.array_equal(package.predict(own), own.probability)
+    fresh = found[found.age_minutes == 0].drop_duplicates(["flight_id", "decided_at"])
+    offline = batch(World(f"{STORM} 17:00"), fresh[["flight_id", "decided_at"]])
+    pd.testing.assert_frame_equal(
+        fresh[FEATURES].reset_index(drop=True),
+        offline[FEATURES],
+        check_dtype=False,
+        check_exact=True,
+    )
+    assert (
+        found[found.rung == "schedule"][[f for f in FEATURES if f not in SCHEDULE]]
+        .isna()
+        .all(axis=None)
+    )
 
 
 def test_replay_holds_back_what_an_outage_holds_back_and_loses_nothing():

@@ -136,6 +136,25 @@ def test_alibis_detectors_give_the_same_statistics(log, capfd):
     assert Alibi("CVMDrift", ["temp"]).fit(reference).score(window)["temp"] > 0
 
 
+def test_an_online_detectors_run_length_is_the_promised_one():
+    if find_spec("alibi_detect") is None:
+        pytest.skip("alibi-detect comes with the course environment only")
+    days = np.random.default_rng(0).normal(size=(3300, 1))
+    rows = pd.DataFrame(days, columns=["residual"])
+    options = {"ert": 20, "window_sizes": [7], "n_bootstraps": 500, "verbose": False}
+    detector = Alibi("CVMDriftOnline", ["residual"], **options).fit(rows[:300])
+    false, waited = [], 0
+    for day in range(300, 3300):
+        waited += 1
+        if detector.score(rows[day : day + 1])["residual"] >= 1:
+            false.append(waited)
+            waited = 0
+            detector._detector.reset_state()
+    assert 20 / 2 < np.mean(false) < 20 * 2
+    # ... and a shift by two standard deviations does not wait as long.
+    assert detector.score(rows[:10] + 2)["residual"] > 1
+
+
 def test_p_values_of_flights_reject_one_half_of_quiet_days_against_the_other(quiet):
     day = local_day(quiet[0].decided_at)
     odd = day.isin(sorted(day.unique())[::2])
@@ -168,6 +187,11 @@ def test_a_longer_window_can_be_calibrated_too(quiet):
     detector = Univariate(["visib"])
     day, week = (calibrate(detector, quiet[0], rate=0.1, days=days) for days in (1, 7))
     assert (week < day).all()
+
+
+def test_where_nothing_ever_lacked_a_single_gap_in_a_hundred_is_the_limit(quiet):
+    reference = quiet[0].assign(label_at=quiet[0].decided_at)
+    assert set(calibrate(Labels(), reference)) == {0.01}
 
 
 def test_a_rate_that_the_days_cannot_show_is_refused(log):

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binom
 
 from mlsys_lib import monitoring
 from mlsys_lib.evaluation import auc, cost
@@ -96,6 +97,24 @@ def test_a_limit_is_exceeded_as_often_as_promised(chart, quiet):
     fresh = np.random.default_rng(1).choice(centred, (50, 365))
     alarms = np.mean([chart(year) > high for year in fresh])
     assert 0.01 < alarms < 0.08
+
+
+@pytest.mark.parametrize("chart", [ewma(), page_hinkley(0.04), np.abs])
+def test_the_promised_rate_holds_on_weeks_that_the_limit_has_not_seen(chart, quiet):
+    promised, alarms, checks = 1 / 30, 0, 0
+    for reference, held_out in (quiet, quiet[::-1]):
+        usual, seen = (
+            performance(rows, "2013-10-03").residual.dropna() for rows in (reference, held_out)
+        )
+        alarms += (chart((seen - usual.mean()).to_numpy()) > limit(chart, usual, promised)).sum()
+        checks += len(seen)
+    assert checks > 130
+    assert alarms <= binom.ppf(0.995, checks, promised)
+
+
+def test_a_limit_needs_two_weeks():
+    with pytest.raises(ValueError, match="13 days are too few"):
+        limit(ewma(), np.zeros(13))
 
 
 def test_limits_from_days_are_wider_than_limits_from_flights(quiet):

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -15,15 +16,17 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 
 import httpx
+import numpy as np
 import pytest
 import uvicorn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mlsys_lib.desk import Desk, replay
+from mlsys_lib.desk import Desk, answered, replay
 from mlsys_lib.events import Log
+from mlsys_lib.features import published, schedule
 from mlsys_lib.models import load
-from mlsys_lib.serving import _options, create_app
+from mlsys_lib.serving import _alone, _options, _timetable, create_app, main
 from mlsys_lib.world import World
 from tests.serving_worker import desk_of, flights, serve
 from tests.test_desk import FLIGHT, STORM, day, models, packages, processes  # noqa: F401
@@ -76,6 +79,13 @@ def client(desk, log, packages, tmp_path):  # noqa: F811
     app = create_app(desk, log, packages[0].parent, tmp_path / "snapshot.json", poll=0.05)
     with running(app) as opened:
         yield opened
+
+
+def wait_until(holds, seconds=10):
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until, "it did not get there"
+        time.sleep(0.01)
 
 
 def predict(client, body=None):
@@ -254,6 +264,32 @@ def test_it_listens_on_the_loopback_alone_unless_told_otherwise():
     assert _options().parse_args([]).host == "127.0.0.1"
 
 
+def test_the_timetable_keeps_the_whole_hour_in_which_the_replay_starts():
+    start = f"{STORM} 12:40"
+    everything, kept = published(World(start)), _timetable(start, start)
+    whole = schedule(everything)
+    assert schedule(kept).equals(whole.loc[kept.flight_id])
+    cut = everything[everything.sched_dep >= World(start).now]
+    assert not schedule(cut).equals(whole.loc[cut.flight_id])
+    assert set(cut.flight_id) < set(kept.flight_id) < set(everything.flight_id)
+
+
+def test_a_second_service_in_a_folder_is_refused_until_the_first_is_gone(tmp_path):
+    locked = "import sys\nfrom pathlib import Path\nfrom mlsys_lib.serving import _alone\n"
+    locked += "with _alone(Path(sys.argv[1])):\n    print('here', flush=True)\n    sys.stdin.read()"
+    command = [sys.executable, "-c", locked, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as first:
+        assert first.stdout.readline().strip() == b"here"
+        with pytest.raises(
+            SystemExit, match=rf"runs in the folder {re.escape(str(tmp_path))}.*--folder"
+        ):
+            main(["--folder", str(tmp_path)])
+        assert not (tmp_path / "models").exists()  # nothing was trained
+        first.kill()
+    with _alone(tmp_path):
+        pass
+
+
 def test_the_docs_page_asks_no_other_host(client):
     page = client.get("/", follow_redirects=True).text
     assert "swagger-ui" in page
@@ -279,6 +315,46 @@ def test_metrics_tell_what_was_answered_and_from_which_rung(client):
         assert line in text
 
 
+def test_every_answer_is_written_down_and_outlives_a_clean_stop_and_a_restart(
+    models,  # noqa: F811
+    log,
+    tmp_path,
+):
+    shutil.copy(log, tmp_path / "log.db")
+    said = []
+    for _ in range(2):
+        with running(create_app(Desk(day()[0], models), tmp_path / "log.db", poll=60)) as client:
+            said += [predict(client, body).json() for body in [ATLANTA, None] * 300]
+            assert predict(client, {"flight_id": "DL1"}).status_code == 422  # no answer
+    with Log(tmp_path / "answers.db") as kept:
+        found = answered(kept)
+    names = ["flight_id", "probability", "rung", "age_minutes", "model"]
+    assert found[names].to_dict("records") == [{n: one[n] for n in names} for one in said]
+    assert np.array_equal(models.full.predict(found), found.probability)
+
+
+def test_answers_that_cannot_be_written_wait_in_bounded_memory_and_stop_nothing(
+    client, desk, log, monkeypatch, caplog
+):
+    def full(*_):
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with Log(log.with_name("answers.db")) as kept:
+        wait_until(lambda: not desk.record)
+        before = len(answered(kept))
+        monkeypatch.setattr(Log, "append", full)
+        for _ in range(5):
+            assert predict(client).status_code == 200
+        wait_until(lambda: caplog.records)
+        assert len(desk.record) == 5 and 5 < desk.record.maxlen < 100_000
+        assert "answers_unwritten 5.0" in client.get("/metrics").text
+        monkeypatch.undo()
+        wait_until(lambda: not desk.record)
+        assert len(answered(kept)) == before + 5
+    (warning,) = caplog.records
+    assert "answers cannot be written down: database or disk is full" in warning.message
+
+
 def test_a_log_out_of_reach_lowers_the_rung_and_does_not_stop_the_service(
     client, desk, monkeypatch
 ):
@@ -286,14 +362,11 @@ def test_a_log_out_of_reach_lowers_the_rung_and_does_not_stop_the_service(
         raise OSError("the disk is gone")
 
     monkeypatch.setattr(Desk, "catch_up", broken)
-    deadline = time.monotonic() + 5
-    while not desk.fault and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: desk.fault)
     said = predict(client).json()
     assert (said["rung"], said["why"]) == ("schedule", "the log cannot be read: the disk is gone")
     monkeypatch.undo()
-    while desk.fault and time.monotonic() < deadline:
-        time.sleep(0.01)
+    wait_until(lambda: not desk.fault)
     assert predict(client).json()["rung"] == "fresh"
 
 
@@ -391,6 +464,7 @@ def test_killed_over_http_it_comes_back_with_the_same_answers(log, packages, tmp
     expected = desk_of(timetable, *packages)
     for event in [*events, *more]:
         expected.feed(event)
+    given, written = [], Log(tmp_path / "answers.db")
     for kill in range(3):
         process = processes.Process(target=serve, args=(tmp_path, timetable, packages, port))
         process.start()
@@ -398,10 +472,13 @@ def test_killed_over_http_it_comes_back_with_the_same_answers(log, packages, tmp
             codes = set()
             while 200 not in codes:
                 try:
-                    codes.add(predict(client).status_code)
+                    said = predict(client)
+                    codes.add(said.status_code)
                 except httpx.TransportError:
                     assert process.is_alive()
             assert codes <= {200, 503}
+            given.append(said.json()["probability"])
+            wait_until(lambda: len(written) == len(given))
             with Log(tmp_path / "log.db") as appended:
                 appended.append(more[: len(more) * (kill + 1) // 3])
             time.sleep(0.2)
@@ -413,3 +490,6 @@ def test_killed_over_http_it_comes_back_with_the_same_answers(log, packages, tmp
                 ]
         process.kill()
         process.join()
+        # What was written before the kill is still there; the last three were perhaps not.
+        assert answered(written).probability[: kill + 1].tolist() == given
+    written.close()

@@ -1,0 +1,157 @@
+"""Monitors on what the service wrote down give the alarms that they give on the batch's tables.
+
+The days are those of the chaos at LaGuardia, 16 to 24 April 2013; the outages are simulated. The service is
+a desk that is fed minute by minute and asked about each flight at the moment of its decision.
+"""
+
+from collections import deque
+
+import pandas as pd
+import pytest
+
+from mlsys_lib import World
+from mlsys_lib.desk import CLOCK, Desk, answered, keep_answers, replay
+from mlsys_lib.drift import Binned, Quality, Univariate, calibrate, ratios
+from mlsys_lib.events import Log
+from mlsys_lib.faults import feed_outage, label_times, tampered
+from mlsys_lib.features import FEATURES, Stream, batch, published
+from mlsys_lib.monitoring import Labels, alerts, performance
+from tests.test_desk import models, packages  # noqa: F401
+
+FIRST, LAST = "2013-04-16 04:00", "2013-04-25 04:00"
+# It ends as an observation comes in: the stream has nothing new before one, the table's injector would.
+OUTAGE = ("2013-04-18 16:00", "2013-04-20 10:01")
+
+
+@pytest.fixture(scope="module")
+def world():
+    return World("2013-04-26")
+
+
+@pytest.fixture(scope="module")
+def events(world):
+    return [
+        *replay(World(FIRST), "2013-04-08", every="1h"),
+        *replay(World(LAST), FIRST),
+    ]
+
+
+@pytest.fixture(scope="module")
+def table(world):
+    """Three weeks of decisions, as the batch makes them."""
+    decisions = world.decisions(since="2013-04-01 04:00")
+    return batch(world, decisions[decisions.decided_at < LAST])
+
+
+@pytest.fixture(scope="module")
+def detectors(world, table, models):  # noqa: F811
+    """Each with its thresholds, calibrated on the two weeks before."""
+    reference = labelled(world, table[table.decided_at < FIRST], models)
+    made = {}
+    for name, detector in (
+        ("data checks", Quality()),
+        ("KS and chi-squared", Univariate()),
+        ("PSI", Binned()),
+        ("KS of the scores", Univariate(["probability"])),
+        ("labels that lack", Labels()),
+    ):
+        made[name] = detector, calibrate(detector, reference, rate=0.1)
+    return made
+
+
+def labelled(world, rows, models):  # noqa: F811
+    """What the monitors read: scores, and labels joined to them later."""
+    if "probability" not in rows:
+        rows = rows.assign(probability=models.full.predict(rows))
+    late = world.labels().set_index("flight_id").late
+    moments = rows.decided_at.dt.as_unit("us")
+    joined = label_times(rows.assign(late=rows.flight_id.map(late), decided_at=moments), world)
+    return joined.sort_values(["decided_at", "flight_id"], ignore_index=True)
+
+
+def written(world, events, decisions, models, path):  # noqa: F811
+    """What the desk answered, read back from the file in which it was kept."""
+    due = decisions.groupby("decided_at").flight_id.agg(list).to_dict()
+    record = deque()
+    desk = Desk(published(world), models, record=record)
+    with Log(path) as log:
+        for event in events:
+            desk.feed(event)
+            if event.topic == CLOCK:
+                for flight_id in due.pop(event.available_at, []):
+                    desk.answer(flight_id)
+                keep_answers(log, record)
+        assert not due and not record
+        return answered(log)
+
+
+def asked_of(table):
+    return table.loc[table.decided_at > FIRST, ["flight_id", "decided_at"]].reset_index(drop=True)
+
+
+def same_alarms(detectors, of_service, of_batch):
+    """The figures bit for bit, and so the alerts, of which there are some."""
+    sent = {}
+    for name, (detector, thresholds) in detectors.items():
+        found, expected = (ratios(detector, thresholds, rows) for rows in (of_service, of_batch))
+        pd.testing.assert_frame_equal(found, expected, check_exact=True)
+        sent[name] = alerts(found)
+        pd.testing.assert_frame_equal(sent[name], alerts(expected), check_exact=True)
+    now = "2013-04-25 12:00"
+    pd.testing.assert_frame_equal(
+        performance(of_service, now), performance(of_batch, now), check_exact=True
+    )
+    return sent
+
+
+def same_rows(of_service, of_batch):
+    columns = ["flight_id", "decided_at", *FEATURES, "probability", "late", "label_at"]
+    pd.testing.assert_frame_equal(
+        of_service[columns], of_batch[columns], check_exact=True, check_dtype=False
+    )
+
+
+def test_in_the_chaos_of_april(world, events, table, detectors, models, tmp_path):  # noqa: F811
+    asked = asked_of(table)
+    log = written(world, events, asked, models, tmp_path / "answers.db")
+    assert len(log) == len(asked) > 7000 and set(log.rung) == {"fresh"}
+    of_service = labelled(world, log, models)
+    of_batch = labelled(world, table[table.decided_at > FIRST], models)
+    same_rows(of_service, of_batch)
+    sent = same_alarms(detectors, of_service, of_batch)
+    assert sum(map(len, sent.values())) >= 2
+
+
+def test_when_the_weather_stops(world, events, table, detectors, models, tmp_path):  # noqa: F811
+    left, fault = tampered(events, "dropped", *OUTAGE, topic="weather")
+    log = written(world, left, asked_of(table), models, tmp_path / "answers.db")
+    of_service = labelled(world, log, models)
+    broken, _ = feed_outage(table, *OUTAGE)
+    of_batch = labelled(world, broken[broken.decided_at > FIRST], models)
+    same_rows(of_service, of_batch)
+    sent = same_alarms(detectors, of_service, of_batch)["data checks"]
+    print(sent.to_string())
+    stuck = sent[sent["columns"].str.contains("stuck")]
+    assert fault.start < stuck["start"].iloc[0] <= fault.end
+
+
+def test_when_arrivals_stop(world, events, table, detectors, models, tmp_path):  # noqa: F811
+    """The injector on tables only approximates this one, so the batch replays the same stream."""
+    left, fault = tampered(events, "dropped", *OUTAGE, topic="arrivals")
+    asked = asked_of(table)
+    of_service = labelled(
+        world, written(world, left, asked, models, tmp_path / "answers.db"), models
+    )
+    heard = (event for event in left if event.topic != CLOCK)
+    of_batch = labelled(world, Stream(published(world)).play(heard, asked), models)
+    same_rows(of_service, of_batch)
+    sent = same_alarms(detectors, of_service, of_batch)
+    # What the injector makes of it differs in the windows, and is found on the same day.
+    broken, _ = feed_outage(table, *OUTAGE, topic="arrivals")
+    close = labelled(world, broken[broken.decided_at > FIRST], models)
+    assert not close[FEATURES].equals(of_batch[FEATURES])
+    for name in ("data checks", "KS and chi-squared"):
+        detector, thresholds = detectors[name]
+        again = alerts(ratios(detector, thresholds, close))
+        first = [s["start"][s["start"] > fault.start].min() for s in (sent[name], again)]
+        assert first[0] == first[1] <= fault.end
