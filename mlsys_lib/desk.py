@@ -260,10 +260,9 @@ def keep_answers(log: Log, record: Record, limit: int = 10_000) -> int:
     int
         How many were moved.
 
-    Raises
-    ------
-    sqlite3.Error
-        If the file cannot be written.
+    Notes
+    -----
+    Where the file cannot be written, it raises what `sqlite3` raises.
     """
     moved = list(islice(record, limit))
     if moved:

@@ -646,7 +646,9 @@ def release_report(
         f"{verdict} {verdicts.count(verdict)}" for verdict in ("pass", "open", "fail")
     )
     head = ["| criterion | required | measured | verdict |", "|---|---|---|---|"]
-    return "\n".join([f"### {title}", "", *head, *lines, "", f"{count}. Criteria {fingerprint(rules)}"])
+    return "\n".join(
+        [f"### {title}", "", *head, *lines, "", f"{count}. Criteria {fingerprint(rules)}"]
+    )
 
 
 def _day_weights(days: int, resamples: int) -> Array:

@@ -80,6 +80,9 @@ class Log:
     ----------
     path : str or pathlib.Path
         The file; made if it does not exist. Several processes may open it at once.
+    flush : bool, default True
+        Whether an append waits until the disk has it. Without, it outlives the process that wrote it,
+        however that ends, but the last ones may not outlive a power cut.
 
     Raises
     ------
@@ -110,14 +113,14 @@ class Log:
     9
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, flush: bool = True) -> None:
         self.path = Path(path)
         if not self.path.parent.is_dir():
             raise ValueError(
                 f"{self.path.parent} is no folder; make it before you open a log in it"
             )
         try:
-            self._db = _opened(self.path)
+            self._db = _opened(self.path, flush)
         except sqlite3.DatabaseError as error:
             raise ValueError(
                 f"{self.path} is not an event log ({error}); give another path"
@@ -292,14 +295,14 @@ class Log:
                 )
 
 
-def _opened(path: Path) -> sqlite3.Connection:
+def _opened(path: Path, flush: bool) -> sqlite3.Connection:
     # Autocommit: where a transaction begins and ends is written above, not guessed.
     db = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None)
     until = time.monotonic() + _PATIENCE
     while True:
         try:
             db.execute("PRAGMA journal_mode = WAL")
-            db.execute("PRAGMA synchronous = FULL")
+            db.execute(f"PRAGMA synchronous = {'FULL' if flush else 'NORMAL'}")
             db.executescript(_SCHEMA)
             db.execute(
                 "SELECT place, key, topic, event_time, available_at, value FROM events LIMIT 0"

@@ -71,7 +71,7 @@ LOOPBACK = ("127.0.0.1", "::1")
 _UNWRITTEN = (
     10_000  # answers held while their log cannot be written, some 25 MB; then the oldest go
 )
-_A_TURN = 200  # events read and answers written before requests get their turn
+_EVENTS, _ANSWERS = 200, 50  # read, and written, before requests get their turn
 _notes = logging.getLogger("mlsys_lib.serving")
 
 
@@ -334,7 +334,8 @@ class Service:
     @asynccontextmanager
     async def life(self, app: FastAPI) -> AsyncIterator[None]:
         """Follow the log for as long as the service runs."""
-        with Log(self._log) as log, Log(self._log.with_name("answers.db")) as answers:
+        own = Log(self._log.with_name("answers.db"), flush=False)  # no request waits for the disk
+        with Log(self._log) as log, own as answers:
             self.desk.restore(self._snapshot, log)
             following = asyncio.create_task(self._follow(log, answers))
             yield
@@ -350,7 +351,7 @@ class Service:
         while True:
             there, fault = 0, ""
             try:
-                there = self.desk.catch_up(log, _A_TURN)
+                there = self.desk.catch_up(log, _EVENTS)
             except Exception as error:  # say so in each answer, and try again
                 fault = f"the log cannot be read: {error}"
                 if self.desk.fault != fault:
@@ -369,7 +370,7 @@ class Service:
     def _write(self, answers: Log) -> bool:
         """Write down what was answered, and say whether more waits."""
         try:
-            keep_answers(answers, self._record, _A_TURN)
+            keep_answers(answers, self._record, _ANSWERS)
         except Exception as error:  # say so; they wait in memory for the next turn
             if not self._unwritten:
                 _notes.warning("answers cannot be written down: %s", error)
