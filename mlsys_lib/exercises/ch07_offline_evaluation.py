@@ -862,7 +862,7 @@ def report(name: str) -> str:
     Examples
     --------
     >>> print(report("B").splitlines()[0])
-    # Candidate B, on 120 days
+    ### Candidate B, on 120 days
     """
     title, figures = _MEASURED[name]
     return release_report(title, RULES, dict(zip(_NAMES, figures, strict=True)))
