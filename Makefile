@@ -7,6 +7,8 @@ NOTEBOOKS ?=
 # Tests run in two processes, each file (a notebook is one) in a single process; WORKERS=0: in one.
 WORKERS ?= 2
 PARALLEL := -n $(WORKERS) --dist loadfile
+# More OpenMP threads than cores wait for each other in busy loops (chapter 08b).
+unit exercises nbval book-tests: export OMP_NUM_THREADS = 1
 LAB ?=
 
 # Three stages own these tests; the unit stage runs all the others.

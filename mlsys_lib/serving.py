@@ -364,20 +364,20 @@ class Service:
             if now - kept > self._every:
                 kept = now
                 self._keep()
-            more = self._write(answers)
+            more = self._write(answers) == _ANSWERS
             await asyncio.sleep(0 if there or more else self._poll)
 
-    def _write(self, answers: Log) -> bool:
-        """Write down what was answered, and say whether more waits."""
+    def _write(self, answers: Log) -> int:
+        """Write down what was answered, some of it at a time, and say how many answers that was."""
         try:
-            keep_answers(answers, self._record, _ANSWERS)
+            moved = keep_answers(answers, self._record, _ANSWERS)
         except Exception as error:  # say so; they wait in memory for the next turn
             if not self._unwritten:
                 _notes.warning("answers cannot be written down: %s", error)
             self._unwritten = True
-            return False
+            return 0
         self._unwritten = False
-        return bool(self._record)
+        return moved
 
     def _keep(self) -> None:
         """A snapshot; without one, the next start reads the whole log, so a failure is no reason to stop."""
