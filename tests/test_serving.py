@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
@@ -103,6 +104,24 @@ def test_it_answers_what_the_desk_answers(client, desk):
     assert set(answer) == set(asdict(desk.answer(FLIGHT)))
 
 
+def test_the_short_way_and_the_frameworks_say_the_same_of_any_body(client):
+    right = [{"flight_id": FLIGHT}, ATLANTA, ATLANTA | {"carrier": "ZZ"}]
+    wrong = [ATLANTA | {name: odd} for name in ATLANTA for odd in (None, True, 7.0, "7", 1e400, [])]
+    bodies = [*map(json.dumps, right + wrong), '{"flight_id": "2013-04-22/ZZ1/LGA"}', "[]", "{", ""]
+    bodies += [json.dumps(right[0]).replace("}", ', "flight_id": "2013-04-22/DL1/LGA"}')]
+    statuses = Counter()
+    for body in bodies:
+        said = [
+            client.post("/predict", content=body, headers={"content-type": kind})
+            for kind in ("application/json", "application/json; charset=utf-8")
+        ]
+        assert said[0].status_code == said[1].status_code, body
+        assert said[0].content == said[1].content, body
+        assert said[0].headers["content-type"] == said[1].headers["content-type"]
+        statuses[said[0].status_code] += 1
+    assert statuses[200] == 3 and statuses[404] == 2 and statuses[422] > 40
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [
@@ -156,7 +175,7 @@ def test_before_the_log_is_read_it_says_that_it_is_not_ready(desk, tmp_path):
 
     async def ask():
         async with (
-            app.router.lifespan_context(app),
+            app.app.router.lifespan_context(app.app),
             httpx.AsyncClient(transport=server, base_url="http://desk") as client,
         ):
             await asyncio.sleep(0.1)
@@ -176,7 +195,7 @@ def test_more_at_once_than_it_can_take_are_shed_and_the_rest_answered(desk, log,
 
     async def ask():
         async with (
-            app.router.lifespan_context(app),
+            app.app.router.lifespan_context(app.app),
             httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://desk") as client,
         ):
             while (await client.get("/ready")).status_code != 200:
