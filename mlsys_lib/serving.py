@@ -236,8 +236,9 @@ def _known(read: Callable[[], float]) -> float:
 class Gate:
     """What every request passes: a bound on its body, a bound on how many are answered at once, a stopwatch.
 
-    A request over the bound is turned away before it is parsed, in a tenth of the time of an answer;
-    those that are let in keep their latency. `/health`, `/ready` and `/metrics` are never shed.
+    A request over the bound is turned away before it is parsed; those that are let in keep their latency.
+    `/health`, `/ready` and `/metrics` are never shed. A right question is answered here; whatever else comes
+    goes on to the framework.
     """
 
     def __init__(
