@@ -36,7 +36,6 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
-from pydantic_core import to_json
 
 from mlsys_lib.events import TOPICS, Event, Log, reports
 from mlsys_lib.features import CATEGORIES, FEATURES, SCHEDULE, UNITS, Stream, _Window, batch
@@ -265,6 +264,8 @@ def keep_answers(log: Log, record: Record, limit: int = 10_000) -> int:
     -----
     Where the file cannot be written, it raises what `sqlite3` raises.
     """
+    from pydantic_core import to_json  # comes with the extra `serving`
+
     moved = list(islice(record, limit))
     if moved:
         rows = [(a.now.isoformat(), *_said(a), *map(row.get, FEATURES)) for a, row in moved]
