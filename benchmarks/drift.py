@@ -149,7 +149,10 @@ def routes(reference: pd.DataFrame, new: pd.DataFrame, repeat: int) -> dict[str,
 def others(reference: pd.DataFrame, new: pd.DataFrame, repeat: int) -> dict[str, dict[str, float]]:
     """Statistics that stand for themselves, and packages with an environment of their own."""
     table = {}
-    for name, detector in {"PSI": Binned(COLUMNS), "MMD, 2,048": RandomFeatures(COLUMNS)}.items():
+    for name, detector in {
+        "PSI": Binned(columns=COLUMNS),
+        "MMD, 2,048": RandomFeatures(columns=COLUMNS),
+    }.items():
         start = time.process_time()
         detector.fit(reference)
         fit = time.process_time() - start

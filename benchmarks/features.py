@@ -20,7 +20,8 @@ import polars as pl
 
 from mlsys_lib import World, examples
 from mlsys_lib.events import reports
-from mlsys_lib.features import CATEGORIES, LATE, ROLLING, Rolling, Stream, published, rolling
+from mlsys_lib.features import CATEGORIES, LATE, ROLLING, Rolling, published, rolling
+from mlsys_lib.stream import Stream
 
 WORLD = World("2013-12-31").hindsight()
 DECISIONS = examples(WORLD, WORLD.decisions())[["flight_id", "decided_at", *CATEGORIES]]
@@ -168,7 +169,7 @@ def library_batch(features: Sequence[Rolling]) -> list[Values]:
 
 
 def library_stream(features: Sequence[Rolling]) -> list[Values]:
-    found = Stream(published(WORLD), features).play(EVENTS, DECISIONS)
+    found = Stream(published(WORLD), features=features).play(EVENTS, DECISIONS)
     return [found[feature.name].to_numpy(float) for feature in features]
 
 

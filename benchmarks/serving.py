@@ -52,17 +52,17 @@ KINDS = ("empty", "validating", "service", "sklearn", "mlflow")
 def prepare(folder: Path) -> None:
     """Models, a log up to the start, and the timetable: what all servers share."""
     from mlsys_lib import World
-    from mlsys_lib.desk import replay
-    from mlsys_lib.events import Log
+    from mlsys_lib.events import Log, replay
     from mlsys_lib.features import FEATURES, SCHEDULE, batch, published
-    from mlsys_lib.models import boosted, fit, save
+    from mlsys_lib.models import boosted, fit
+    from mlsys_lib.package import save
 
     world = World("2013-03-01")
     rows = batch(world, world.decisions(since="2013-01-10"))
     rows = rows[rows.label_status == "matured"]
     model, other = fit(boosted, rows), fit(lambda s: boosted(s, max_iter=50), rows)
     paths = [save(fitted, folder, rows.tail(500)).name for fitted in (model, other)]
-    paths.append(save(fit(boosted, rows, SCHEDULE), folder, rows.tail(500)).name)
+    paths.append(save(fit(boosted, rows, columns=SCHEDULE), folder, rows.tail(500)).name)
     timetable = published(World(START))
     timetable = timetable[timetable.sched_dep.between(f"{START}+00:00", f"{END[:10]} 23:59+00:00")]
     (folder / "made.pickle").write_bytes(pickle.dumps((paths, timetable)))
@@ -111,7 +111,7 @@ def serve(kind: str, folder: Path, port: int) -> None:
         app.post("/predict")(validating)
     else:
         from mlsys_lib.desk import Desk, Models
-        from mlsys_lib.models import load
+        from mlsys_lib.package import load
         from mlsys_lib.serving import create_app
 
         paths, timetable = pickle.loads((folder / "made.pickle").read_bytes())
@@ -122,7 +122,7 @@ def serve(kind: str, folder: Path, port: int) -> None:
             full.__dict__["score"] = lambda matrix: estimator.predict_proba(matrix)[:, 1]
             (folder / kind).mkdir(exist_ok=True)
             log = shutil.copy(log, folder / kind)
-        app = create_app(Desk(timetable, Models(full, schedule, 0.2)), log, folder, keep=5)
+        app = create_app(Desk(timetable, Models(full, schedule, 0.2)), log, models=folder, keep=5)
     gc.collect()
     gc.freeze()  # as the command does
     uvicorn.run(app, port=port, log_level="error", access_log=False)
@@ -363,9 +363,9 @@ def rounded(quantile: dict[str, float]) -> dict[str, float]:
 def soak(folder: Path, minutes: float) -> None:
     """Requests in equal answers out, and every answer is the one of an uninterrupted run."""
     from mlsys_lib import World
-    from mlsys_lib.desk import CLOCK, Desk, Models, answered, replay
-    from mlsys_lib.events import Log
-    from mlsys_lib.models import load
+    from mlsys_lib.desk import Desk, Models, answered
+    from mlsys_lib.events import CLOCK, Log, replay
+    from mlsys_lib.package import load
 
     paths, timetable = pickle.loads((folder / "made.pickle").read_bytes())
     outage = {"arrivals": ("2013-04-22 15:00", "2013-04-22 20:00")}

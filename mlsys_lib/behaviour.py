@@ -12,11 +12,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mlsys_lib.models import Model, Package
+from mlsys_lib.checks import Array
+from mlsys_lib.models import Model
+from mlsys_lib.package import Package
 
-__all__ = ["Behaviour", "directional", "invariance", "minimum", "perturbation", "suite"]
-
-Array = npt.NDArray[np.float64]
 Change = Callable[[pd.DataFrame], pd.DataFrame]
 
 
@@ -43,7 +42,7 @@ class Behaviour:
 
 
 def invariance(
-    name: str, change: Change, tolerance: float = 1e-6, allowed: float = 0.0
+    name: str, change: Change, *, tolerance: float = 1e-6, allowed: float = 0.0
 ) -> Behaviour:
     """What must not matter: no prediction may move by more than the tolerance.
 
@@ -65,7 +64,7 @@ def invariance(
 
 
 def perturbation(
-    name: str, change: Change, tolerance: float = 0.1, allowed: float = 0.05
+    name: str, change: Change, *, tolerance: float = 0.1, allowed: float = 0.05
 ) -> Behaviour:
     """What must matter little: noise of the size of the measuring error must not turn the prediction.
 
@@ -87,7 +86,7 @@ def perturbation(
 
 
 def directional(
-    name: str, change: Change, sign: int = 1, tolerance: float = 0.01, allowed: float = 0.05
+    name: str, change: Change, *, sign: int = 1, tolerance: float = 0.01, allowed: float = 0.05
 ) -> Behaviour:
     """What must matter in one direction: worse conditions must not lower the prediction.
 
@@ -111,7 +110,7 @@ def directional(
 
 
 def minimum(
-    name: str, choose: Change, low: float = 0.0, high: float = 1.0, allowed: float = 0.05
+    name: str, choose: Change, *, low: float = 0.0, high: float = 1.0, allowed: float = 0.05
 ) -> Behaviour:
     """What a model must get right to be one at all: on easy flights the prediction lies in a range.
 
@@ -139,7 +138,7 @@ def suite(
 
     Parameters
     ----------
-    model : mlsys_lib.models.Model or Package
+    model : mlsys_lib.models.Model or mlsys_lib.package.Package
         Or anything else that has ``predict(rows)`` and `signature`.
     rows : pandas.DataFrame of shape (n_flights, n_columns)
         Real flights; no label is needed.
@@ -161,7 +160,7 @@ def suite(
     --------
     >>> from mlsys_lib.models import fit, rule_of_thumb
     >>> rows = pd.DataFrame({"dep_minute": [400, 1200] * 500, "late": [0, 1] * 500, "visib": 10.0})
-    >>> model = fit(rule_of_thumb, rows, ["dep_minute", "visib"])
+    >>> model = fit(rule_of_thumb, rows, columns=["dep_minute", "visib"])
     >>> tests = [
     ...     directional("less sight", lambda rows: rows.assign(visib=1.0)),
     ...     minimum("dawn", lambda rows: rows[rows.dep_minute < 480], high=0.3),

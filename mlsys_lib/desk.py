@@ -24,7 +24,7 @@ import logging
 import math
 import os
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -37,27 +37,14 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
-from mlsys_lib.events import TOPICS, Event, Log, reports
-from mlsys_lib.features import CATEGORIES, FEATURES, SCHEDULE, UNITS, Stream, _Window, batch
-from mlsys_lib.models import Package, PackageError, write
-from mlsys_lib.world import HOME, MEASURED, TIMETABLE_DAYS, Moment, World
-
-__all__ = [
-    "CLOCK",
-    "RUNGS",
-    "Answer",
-    "Desk",
-    "Models",
-    "NotReady",
-    "answered",
-    "keep_answers",
-    "replay",
-    "score_batch",
-    "tick",
-]
+from mlsys_lib.events import CLOCK, TOPICS, Event, Log
+from mlsys_lib.features import CATEGORIES, FEATURES, SCHEDULE, UNITS, batch
+from mlsys_lib.files import write
+from mlsys_lib.package import Package, PackageError
+from mlsys_lib.stream import Stream, _Window
+from mlsys_lib.world import HOME, MEASURED, TIMETABLE_DAYS, World
 
 ANSWERS = "answers"
-CLOCK = "clock"
 RUNGS = ("fresh", "last_known", "schedule", "base_rate")
 _HOME = ZoneInfo(HOME)
 _NEVER = datetime.min.replace(tzinfo=UTC)
@@ -97,66 +84,6 @@ def score_batch(package: Package, world: World, decisions: pd.DataFrame) -> pd.D
     return rows[["flight_id", "decided_at"]].assign(
         probability=package.predict(rows), model=package.sha256[:12]
     )
-
-
-def tick(at: datetime, complete: tuple[str, ...] = TOPICS) -> Event:
-    """The event that moves the clock: it is `at`, and these feeds have delivered all they had by then.
-
-    Examples
-    --------
-    >>> tick(datetime(2013, 4, 22, 15, tzinfo=UTC)).key
-    'clock/2013-04-22T15:00:00+00:00'
-    """
-    return Event(CLOCK, f"{CLOCK}/{at.isoformat()}", at, at, {"complete": list(complete)})
-
-
-def replay(
-    world: World,
-    since: Moment,
-    every: str = "1min",
-    outages: Mapping[str, tuple[Moment, Moment]] | None = None,
-) -> Iterator[Event]:
-    """The reports that reached the desk after `since`, and the ticks between them.
-
-    Parameters
-    ----------
-    world : World
-        Its clock is where the replay ends.
-    since : str or pandas.Timestamp
-    every : str, default "1min"
-        How much simulated time lies between two ticks.
-    outages : mapping of topic to (start, end), optional
-        Simulated: from start to end nothing of that topic arrives, and what was held back arrives
-        at the end.
-
-    Yields
-    ------
-    Event
-        What was available at the moment of a tick comes before it.
-
-    Examples
-    --------
-    >>> from collections import Counter
-    >>> events = list(replay(World("2013-04-22 10:15"), "2013-04-22 10:00", every="5min"))
-    >>> Counter(event.topic for event in events).most_common()
-    [('departures', 29), ('weather', 3), ('clock', 3)]
-    """
-    start, step = World(since).now, pd.Timedelta(every)
-    down = {
-        topic: (World(begin).now, World(end).now) for topic, (begin, end) in (outages or {}).items()
-    }
-    coming = (e for e in reports(world, start - world.lag) if e.available_at > start)
-    event = next(coming, None)
-    held: list[Event] = []
-    for at in pd.date_range(start + step, world.now, freq=step).to_pydatetime():
-        here = at.astimezone(UTC)
-        broken = {topic for topic, (begin, end) in down.items() if begin < here < end}
-        while event is not None and event.available_at <= here:
-            held.append(event)
-            event = next(coming, None)
-        yield from (e for e in held if e.topic not in broken)
-        held = [e for e in held if e.topic in broken]
-        yield tick(here, tuple(topic for topic in TOPICS if topic not in broken))
 
 
 @dataclass(frozen=True)
@@ -243,7 +170,7 @@ class Answer:
 Record = deque[tuple[Answer, Mapping[str, Any]]]
 
 
-def keep_answers(log: Log, record: Record, limit: int = 10_000) -> int:
+def keep_answers(log: Log, record: Record, *, limit: int = 10_000) -> int:
     """Move the oldest answers of a record into a log, as one event; there they survive a crash.
 
     Parameters
@@ -298,6 +225,7 @@ def answered(log: Log) -> pd.DataFrame:
     Examples
     --------
     >>> import tempfile
+    >>> from mlsys_lib.events import tick
     >>> from mlsys_lib.features import published
     >>> world, record = World("2013-04-22 15:00"), deque()
     >>> desk = Desk(published(world), Models(None, None, base_rate=0.24), record=record)
@@ -312,7 +240,7 @@ def answered(log: Log) -> pd.DataFrame:
     """
     rows = [
         dict(zip(event.value["columns"], row, strict=True))
-        for event in log.read(limit=len(log) or 1)
+        for event in log.read(0, len(log) or 1)
         for row in json.loads(event.value["rows"])
     ]
     made = pd.DataFrame(rows, columns=_COLUMNS)
@@ -457,6 +385,7 @@ class Desk:
     --------
     One morning, and then the arrivals stop:
 
+    >>> from mlsys_lib.events import replay
     >>> from mlsys_lib.features import published
     >>> world = World("2013-04-22 15:00")
     >>> desk = Desk(published(world), Models(None, None, base_rate=0.24))
@@ -473,6 +402,7 @@ class Desk:
         self,
         timetable: pd.DataFrame,
         models: Models,
+        *,
         fresh_for: str = "30min",
         useful_for: str = "3h",
         record: Record | None = None,
@@ -518,7 +448,7 @@ class Desk:
         """
         self._state.feed(event)
 
-    def catch_up(self, log: Log, limit: int = 1000) -> int:
+    def catch_up(self, log: Log, *, limit: int = 1000) -> int:
         """Take in the next events of the log, and say how many there were; 0 at its end."""
         events = log.read(self.offset, limit)
         for event in events:

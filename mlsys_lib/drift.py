@@ -12,35 +12,18 @@ undisturbed days themselves exceed no more often than promised.
 import importlib
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from mlsys_lib.checks import Array
 from mlsys_lib.features import CATEGORIES, FEATURES
-from mlsys_lib.world import HOME, local_day
+from mlsys_lib.metrics import FALSE_ALARM, MISS, Metric, cost
+from mlsys_lib.world import local_day, midnight
 
-__all__ = [
-    "Alibi",
-    "Binned",
-    "Detector",
-    "Names",
-    "Numbers",
-    "Quality",
-    "RandomFeatures",
-    "Univariate",
-    "calibrate",
-    "edges",
-    "histogram",
-    "histogram_sql",
-    "midnight",
-    "psi",
-    "ratios",
-]
-
-Array = npt.NDArray[np.float64]
 Rows = pd.DataFrame
 _CELLS = 2**16  # of the coarse look-up in `Numbers`
 _LEAST = 0.01  # no threshold below: a reference without a single gap must not forbid one
@@ -170,7 +153,7 @@ class Names:
         return float(np.sum((had * now - seen * old) ** 2 / both) / old / now)
 
 
-def edges(values: npt.ArrayLike, bins: int = 10) -> Array:
+def edges(values: npt.ArrayLike, *, bins: int = 10) -> Array:
     """Where the bins of a histogram end, such that the reference has about as many in each.
 
     Parameters
@@ -219,33 +202,6 @@ def histogram(values: npt.ArrayLike, ends: Array) -> npt.NDArray[np.intp]:
     column = np.asarray(values, float)
     place = np.searchsorted(ends, column, side="right")
     return np.bincount(place + np.isnan(column), minlength=len(ends) + 2)
-
-
-def histogram_sql(table: str, column: str, ends: Array) -> str:
-    """The query for the same counts, in SQL that any engine reads: columns `bin` and `n`.
-
-    Parameters
-    ----------
-    table, column : str
-    ends : array of shape (n_ends,)
-
-    Returns
-    -------
-    str
-        A bin without rows is missing from the result.
-
-    Examples
-    --------
-    >>> print(histogram_sql("log", "visib", np.array([5.0])))
-    SELECT CASE WHEN visib IS NULL OR visib = CAST('NaN' AS DOUBLE) THEN 2
-    ELSE CAST(visib >= 5.0 AS INT) END AS bin, count(*) AS n FROM log GROUP BY 1 ORDER BY 1
-    """
-    steps = " + ".join([f"CAST({column} >= {end!r} AS INT)" for end in ends.tolist()] or ["0"])
-    gap = f"{column} IS NULL OR {column} = CAST('NaN' AS DOUBLE)"
-    return (
-        f"SELECT CASE WHEN {gap} THEN {len(ends) + 1} ELSE {steps} END AS bin, count(*) AS n "
-        f"FROM {table} GROUP BY 1 ORDER BY 1"
-    )
 
 
 def psi(expected: npt.ArrayLike, actual: npt.ArrayLike) -> float:
@@ -306,12 +262,12 @@ class Univariate:
     >>> world = World("2013-04-20")
     >>> rows = examples(world, world.decisions(since="2013-04-15"))
     >>> day = rows.decided_at.dt.day
-    >>> detector = Univariate(["carrier", "visib", "pressure"]).fit(rows[day < 18])
+    >>> detector = Univariate(columns=["carrier", "visib", "pressure"]).fit(rows[day < 18])
     >>> detector.score(rows[day == 19]).round(2).to_dict()
     {'carrier': 0.01, 'visib': 0.6, 'pressure': 0.55}
     """
 
-    def __init__(self, columns: Iterable[str] = FEATURES) -> None:
+    def __init__(self, *, columns: Iterable[str] = FEATURES) -> None:
         self.columns = list(columns)
 
     def fit(self, reference: Rows) -> Self:
@@ -342,7 +298,7 @@ class Binned(Univariate):
     Examples
     --------
     >>> usual, now = (pd.DataFrame({"carrier": names}) for names in (["UA", "DL"] * 50, ["UA"] * 50))
-    >>> Binned(["carrier"]).fit(usual).score(now).round(1).to_dict()
+    >>> Binned(columns=["carrier"]).fit(usual).score(now).round(1).to_dict()
     {'carrier': 2.3}
     """
 
@@ -383,13 +339,14 @@ class RandomFeatures:
     Examples
     --------
     >>> usual = pd.DataFrame({"temp": np.random.default_rng(0).normal(50, 10, 2000)})
-    >>> detector = RandomFeatures(["temp"]).fit(usual)
+    >>> detector = RandomFeatures(columns=["temp"]).fit(usual)
     >>> detector.score(usual[::2]).round(2).to_dict(), detector.score(usual + 10).round(2).to_dict()
     ({'all': 0.0}, {'all': 0.18})
     """
 
     def __init__(
         self,
+        *,
         columns: Iterable[str] = FEATURES,
         features: int = 2048,
         rows: int = 20_000,
@@ -441,7 +398,7 @@ class Quality(Univariate):
     --------
     >>> at = pd.date_range("2013-06-03 12:00", periods=48, freq="h", tz="UTC")
     >>> rows = pd.DataFrame({"flight_id": range(48), "decided_at": at, "visib": [9.0, 10.0] * 24})
-    >>> miles = Quality(["visib"]).fit(rows)
+    >>> miles = Quality(columns=["visib"]).fit(rows)
     >>> miles.score(rows.assign(visib=rows.visib * 1.6)).to_dict()
     {'volume': 0.0, 'repeated': 0.0, 'visib gaps': 0.0, 'visib outside': 1.0, 'visib stuck': 0.0}
     """
@@ -558,7 +515,7 @@ def _alibi() -> Any:
 
 
 def calibrate(
-    detector: Detector, reference: Rows, rate: float = 1 / 30, days: int = 1, folds: int = 5
+    detector: Detector, reference: Rows, *, rate: float = 1 / 30, days: int = 1, folds: int = 5
 ) -> pd.Series:
     """The threshold of each column, such that undisturbed windows exceed any of them at a promised rate.
 
@@ -617,7 +574,9 @@ def calibrate(
     return pd.Series(scale * (float(largest[place - 1]) or 1.0), table.columns)
 
 
-def ratios(detector: Detector, thresholds: pd.Series, rows: Rows, wait: str = "0D") -> pd.DataFrame:
+def ratios(
+    detector: Detector, thresholds: pd.Series, rows: Rows, *, wait: str = "0D"
+) -> pd.DataFrame:
     """Score each day, at the midnight (of New York) after it: 1 or more is an alarm.
 
     Parameters
@@ -643,7 +602,7 @@ def ratios(detector: Detector, thresholds: pd.Series, rows: Rows, wait: str = "0
     >>> visib = np.random.default_rng(0).uniform(8, 10, len(at))
     >>> rows = pd.DataFrame({"decided_at": at, "visib": visib})
     >>> reference, broken = rows[:1440], rows[1440:].assign(visib=visib[1440:] * 1.609344)
-    >>> detector = Univariate(["visib"])
+    >>> detector = Univariate(columns=["visib"])
     >>> thresholds = calibrate(detector, reference)
     >>> [int((ratios(detector, thresholds, days).visib >= 1).sum()) for days in (reference, broken)]
     [0, 30]
@@ -657,12 +616,189 @@ def ratios(detector: Detector, thresholds: pd.Series, rows: Rows, wait: str = "0
     return table
 
 
-def midnight(days: Any) -> pd.DatetimeIndex:
-    """The end of each local day, UTC: when it is checked.
+def estimated(metric: Metric, probability: npt.ArrayLike) -> float:
+    """What a metric is expected to be if the probabilities are right. It needs no label.
+
+    Parameters
+    ----------
+    metric : callable
+        Of `mlsys_lib.metrics`: ``auc``, ``log_loss``, ``cost(300, 60)``.
+    probability : array of shape (n_flights,)
+        Calibrated. Each flight counts as late with its probability, and as not late with the rest.
+
+    Returns
+    -------
+    float
+        Blind to all that makes the probabilities wrong: concept drift leaves it where it was.
+
+    References
+    ----------
+    Guillory et al. (2021), "Predicting with confidence on unseen distributions", ICCV.
 
     Examples
     --------
-    >>> midnight(["2013-04-22"])[0]
-    Timestamp('2013-04-23 04:00:00+0000', tz='UTC')
+    >>> from mlsys_lib.metrics import auc, cost
+    >>> p = [0.1, 0.2, 0.6]
+    >>> round(estimated(auc, p), 2), round(estimated(cost(300, 60), p), 1)
+    (0.76, 34.0)
     """
-    return (pd.DatetimeIndex(days) + pd.Timedelta("1D")).tz_localize(HOME).tz_convert("UTC")
+    score = np.sort(np.asarray(probability, float))
+    return float(metric(score, score, 1.0 - score))
+
+
+class Expected:
+    """The cost that the probabilities themselves expect, against the reference's. Needs no label.
+
+    Examples
+    --------
+    >>> usual, now = (pd.DataFrame({"probability": p}) for p in ([0.1, 0.2, 0.6], [0.2, 0.2, 0.2]))
+    >>> Expected().fit(usual).score(now).round(2).to_dict()
+    {'cost': 0.41}
+    """
+
+    def fit(self, reference: Rows) -> Self:
+        """What a flight is expected to cost."""
+        self._usual = estimated(cost(MISS, FALSE_ALARM), reference.probability)
+        return self
+
+    def score(self, window: Rows) -> pd.Series:
+        """The relative difference."""
+        now = estimated(cost(MISS, FALSE_ALARM), window.probability)
+        return pd.Series({"cost": abs(now / self._usual - 1)})
+
+
+class Labels:
+    """Outcomes that do not come, airline by airline.
+
+    Parameters
+    ----------
+    patience : str, default "36h"
+        How long after a decision its outcome is expected, at most. Score windows that much later.
+    least : int, default 20
+        Airlines with fewer flights in the window are left out.
+
+    Examples
+    --------
+    >>> at = pd.date_range("2013-06-03", periods=4, freq="h", tz="UTC")
+    >>> known = [at[0] + pd.Timedelta("4h"), at[1] + pd.Timedelta("40h"), pd.NaT, at[3]]
+    >>> rows = pd.DataFrame({"carrier": "EV", "decided_at": at, "labelled_at": known})
+    >>> Labels(least=4).fit(rows).score(rows).to_dict()
+    {'EV': 0.5}
+    """
+
+    def __init__(self, *, patience: str = "36h", least: int = 20) -> None:
+        self.patience, self._least = pd.Timedelta(patience), least
+
+    def fit(self, reference: Rows) -> Self:
+        """Nothing to learn: what is usual, `calibrate` finds."""
+        self._carriers = sorted(set(reference.carrier))
+        return self
+
+    def score(self, window: Rows) -> pd.Series:
+        """The share of each airline's flights that have neither a label nor a cancellation by then."""
+        absent = ~(window.labelled_at - window.decided_at <= self.patience)
+        airlines = absent.groupby(window.carrier)
+        share: pd.Series = airlines.mean().where(airlines.size() >= self._least)
+        return share.reindex(self._carriers).fillna(0.0)
+
+
+Chart = Callable[[Array], Array]
+
+
+def ewma(*, weight: float = 0.2) -> Chart:
+    """A chart: the exponentially weighted mean of daily residuals, its size whatever the sign.
+
+    References
+    ----------
+    Roberts (1959), "Control chart tests based on geometric moving averages", Technometrics 1.
+
+    Examples
+    --------
+    >>> ewma(weight=0.5)(np.array([0.0, 0.4, 0.4, 0.0]))
+    array([0.  , 0.2 , 0.3 , 0.15])
+    """
+
+    def chart(residual: Array) -> Array:
+        mean = pd.Series([0.0, *residual]).ewm(alpha=weight, adjust=False).mean()
+        return mean.abs().to_numpy()[1:]
+
+    return chart
+
+
+def page_hinkley(slack: float) -> Chart:
+    """A chart: how far the sum of daily residuals has drifted off, less a slack for each day.
+
+    Parameters
+    ----------
+    slack : float
+        Half of the shift worth finding, in the unit of the residual.
+
+    References
+    ----------
+    Page (1954), "Continuous inspection schemes", Biometrika 41.
+
+    Examples
+    --------
+    >>> page_hinkley(0.1)(np.array([0.0, 0.4, 0.4, 0.0]))
+    array([0. , 0.3, 0.6, 0.5])
+    """
+
+    def chart(residual: Array) -> Array:
+        up = down = 0.0
+        found = []
+        for value in residual:
+            up, down = max(0.0, up + value - slack), max(0.0, down - value - slack)
+            found.append(max(up, down))
+        return np.array(found)
+
+    return chart
+
+
+def limit(chart: Chart, residual: npt.ArrayLike, *, rate: float = 1 / 30, seed: int = 0) -> float:
+    """The limit that a chart exceeds on a promised share of undisturbed days.
+
+    Parameters
+    ----------
+    chart : callable
+        `ewma`, `page_hinkley` or any function from the values of days to statistics.
+    residual : array of shape (n_days,)
+        Of two undisturbed weeks or more; the spread of days, not that of flights, sets the limit.
+    rate : float, default 1/30
+    seed : int, default 0
+
+    Returns
+    -------
+    float
+        By simulation: 40 years of 365 days, drawn in weeks so that neighbours stay neighbours.
+
+    Raises
+    ------
+    ValueError
+        If there are fewer than 14 days.
+
+    Notes
+    -----
+    Each week is centred on the mean of the others, as the weeks to come will be. A bias that moves with
+    the season outlasts a week, and a chart with a long memory sums it up: where it is much of the slack of
+    `page_hinkley`, weeks that it has not seen exceed the limit more often than promised.
+
+    Examples
+    --------
+    >>> residual = np.random.default_rng(1).normal(0, 0.08, 200)
+    >>> round(limit(np.abs, residual, rate=0.05), 2)
+    0.15
+
+    References
+    ----------
+    Künsch (1989), "The jackknife and the bootstrap for general stationary observations", Annals of
+    Statistics 17.
+    """
+    days = np.asarray(residual, float)
+    if len(days) < 14:
+        raise ValueError(f"{len(days)} days are too few to know their spread; give 14 or more")
+    week = np.arange(len(days)) // 7
+    others = (days.sum() - np.bincount(week, days)) / (len(days) - np.bincount(week))
+    days = days - others[week]
+    starts = np.random.default_rng(seed).integers(0, len(days), (40, 53, 1))
+    years = days[(starts + np.arange(7)) % len(days)].reshape(40, -1)
+    return float(np.quantile([chart(year) for year in years], 1 - rate))

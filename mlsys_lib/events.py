@@ -8,7 +8,7 @@ the offset that it reads next. That number, and not the data, is all that a cras
 ``read(offset, limit)``        events from an offset on, in their order
 ``position(consumer)``         where a consumer goes on reading
 ``commit(consumer, offset)``   move that position forward: what lies before it is done
-``replay(consumer, offset)``   move it back, on purpose
+``seek(consumer, offset)``     move it back, on purpose
 =============================  =================================================================
 
 Delivery is at least once: a consumer that dies between its work and its `commit` gets the same events
@@ -22,17 +22,15 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
-if TYPE_CHECKING:  # the log itself needs neither pandas nor the world
-    import pandas as pd
+import pandas as pd
 
-    from mlsys_lib.world import Moment, World
-
-__all__ = ["TOPICS", "Event", "Log", "reports"]
+from mlsys_lib.checks import Moment
+from mlsys_lib.world import MEASURED, World
 
 TOPICS = ("departures", "arrivals", "weather")
 
@@ -70,7 +68,7 @@ class Event:
     event_time: datetime
     available_at: datetime
     value: Mapping[str, Any]
-    offset: int = -1
+    offset: int = field(default=-1, kw_only=True)
 
 
 class Log:
@@ -104,7 +102,7 @@ class Log:
     >>> log = Log(tempfile.mkdtemp() + "/desk.db")
     >>> log.append(morning), log.append(morning), len(log)
     (10, 0, 10)
-    >>> for event in log.read(offset=7, limit=2):
+    >>> for event in log.read(7, 2):
     ...     print(event.offset, event.key, event.value["dep_delay"])
     7 departures/2013-04-22/B6501/JFK -8.0
     8 departures/2013-04-22/US2114/LGA -8.0
@@ -113,7 +111,7 @@ class Log:
     9
     """
 
-    def __init__(self, path: str | Path, flush: bool = True) -> None:
+    def __init__(self, path: str | Path, *, flush: bool = True) -> None:
         self.path = Path(path)
         if not self.path.parent.is_dir():
             raise ValueError(
@@ -178,14 +176,14 @@ class Log:
                 self._refuse_other_content(rows)
         return stored
 
-    def read(self, offset: int = 0, limit: int = 1000) -> list[Event]:
+    def read(self, offset: int, limit: int) -> list[Event]:
         """The events from an offset on, in the order of the log.
 
         Parameters
         ----------
-        offset : int, default 0
+        offset : int
             The first event wanted; the log's length gives an empty list.
-        limit : int, default 1000
+        limit : int
             How many events at most.
 
         Returns
@@ -208,7 +206,7 @@ class Log:
         )
         when = datetime.fromisoformat
         return [
-            Event(topic, key, when(event), when(known), json.loads(value), place)
+            Event(topic, key, when(event), when(known), json.loads(value), offset=place)
             for topic, key, event, known, value, place in found
         ]
 
@@ -236,11 +234,11 @@ class Log:
         with self._writing():
             if offset < (here := self.position(consumer)):
                 raise ValueError(
-                    f"{consumer!r} has committed {here}; {offset} lies behind it. To read again, use replay()"
+                    f"{consumer!r} has committed {here}; {offset} lies behind it. To read again, use seek()"
                 )
             self._move(consumer, offset)
 
-    def replay(self, consumer: str, offset: int = 0) -> None:
+    def seek(self, consumer: str, *, offset: int = 0) -> None:
         """Set a consumer's position to any offset, so that it reads the same events again.
 
         Parameters
@@ -316,7 +314,7 @@ def _opened(path: Path, flush: bool) -> sqlite3.Connection:
             time.sleep(0.01)
 
 
-def reports(world: "World", since: "Moment | None" = None) -> Iterator[Event]:
+def reports(world: World, *, since: Moment | None = None) -> Iterator[Event]:
     """Every departure, arrival and observation that was reported by now, in the order of the reports.
 
     Parameters
@@ -339,25 +337,19 @@ def reports(world: "World", since: "Moment | None" = None) -> Iterator[Event]:
     >>> first.key, f"{first.event_time:%H:%M}", f"{first.available_at:%H:%M}", first.value["dep_delay"]
     ('departures/2013-04-22/US2161/LGA', '09:49', '09:59', -11.0)
     """
-    import pandas as pd
-
-    from mlsys_lib.world import MEASURED
-
     columns = {
         "departures": [*_FLIGHT, "dep_delay"],
         "arrivals": [*_FLIGHT, "arr_delay"],
         "weather": ["origin", *MEASURED],
     }
-    tables = {topic: getattr(world, topic)(since) for topic in TOPICS}
+    tables = {topic: getattr(world, topic)(since=since) for topic in TOPICS}
     order = pd.concat([table.available_at for table in tables.values()]).argsort(kind="stable")
     made = [event for topic in TOPICS for event in _events(topic, tables[topic], columns[topic])]
     for place in order.to_numpy():
         yield made[place]
 
 
-def _events(topic: str, table: "pd.DataFrame", columns: list[str]) -> Iterator[Event]:
-    import pandas as pd
-
+def _events(topic: str, table: pd.DataFrame, columns: list[str]) -> Iterator[Event]:
     happened, known = (
         pd.DatetimeIndex(table[name]).as_unit("us").to_pydatetime()
         for name in ("event_time", "available_at")
@@ -385,3 +377,67 @@ def _row(event: Event) -> tuple[str, str, str, str, str]:
             f"the value of {event.key!r} is not JSON ({error}): use text, finite numbers, true, false and None"
         ) from error
     return event.key, event.topic, times[0], times[1], value
+
+
+CLOCK = "clock"
+
+
+def tick(at: datetime, *, complete: tuple[str, ...] = TOPICS) -> Event:
+    """The event that moves the clock: it is `at`, and these feeds have delivered all they had by then.
+
+    Examples
+    --------
+    >>> tick(datetime(2013, 4, 22, 15, tzinfo=UTC)).key
+    'clock/2013-04-22T15:00:00+00:00'
+    """
+    return Event(CLOCK, f"{CLOCK}/{at.isoformat()}", at, at, {"complete": list(complete)})
+
+
+def replay(
+    world: World,
+    since: Moment,
+    *,
+    every: str = "1min",
+    outages: Mapping[str, tuple[Moment, Moment]] | None = None,
+) -> Iterator[Event]:
+    """The reports that reached the desk after `since`, and the ticks between them.
+
+    Parameters
+    ----------
+    world : World
+        Its clock is where the replay ends.
+    since : str or pandas.Timestamp
+    every : str, default "1min"
+        How much simulated time lies between two ticks.
+    outages : mapping of topic to (start, end), optional
+        Simulated: from start to end nothing of that topic arrives, and what was held back arrives
+        at the end.
+
+    Yields
+    ------
+    Event
+        What was available at the moment of a tick comes before it.
+
+    Examples
+    --------
+    >>> from collections import Counter
+    >>> events = list(replay(World("2013-04-22 10:15"), "2013-04-22 10:00", every="5min"))
+    >>> Counter(event.topic for event in events).most_common()
+    [('departures', 29), ('weather', 3), ('clock', 3)]
+    """
+    start, step = World(since).now, pd.Timedelta(every)
+    down = {
+        topic: (World(begin).now, World(end).now) for topic, (begin, end) in (outages or {}).items()
+    }
+    coming = (e for e in reports(world, since=start - world.lag) if e.available_at > start)
+    event = next(coming, None)
+    held: list[Event] = []
+    for at in pd.date_range(start + step, world.now, freq=step).to_pydatetime():
+        here = at.astimezone(UTC)
+        broken = {topic for topic, (begin, end) in down.items() if begin < here < end}
+        while event is not None and event.available_at <= here:
+            held.append(event)
+            event = next(coming, None)
+        yield from (e for e in held if e.topic not in broken)
+        held = [e for e in held if e.topic in broken]
+        yield tick(here, complete=tuple(topic for topic in TOPICS if topic not in broken))

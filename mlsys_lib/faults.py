@@ -24,29 +24,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from mlsys_lib.checks import Moment
 from mlsys_lib.events import Event
 from mlsys_lib.features import LATE, ROLLING, Rolling
-from mlsys_lib.world import HOME, MEASURED, Moment, World, local_day
-
-__all__ = [
-    "REAL",
-    "Fault",
-    "clock_shift",
-    "concept_drift",
-    "covariate_shift",
-    "dropped",
-    "duplicated",
-    "evidence",
-    "feed_outage",
-    "frozen",
-    "label_delay",
-    "label_times",
-    "renamed",
-    "scenario",
-    "silent_airline",
-    "tampered",
-    "unit_change",
-]
+from mlsys_lib.world import HOME, MEASURED, World, local_day
 
 Rows = pd.DataFrame
 Broken = tuple[pd.DataFrame, "Fault"]
@@ -75,8 +56,8 @@ class Fault:
     start: pd.Timestamp
     end: pd.Timestamp
     harm: str
-    where: Mapping[str, str] = field(default_factory=dict, hash=False)
-    real: bool = False
+    where: Mapping[str, str] = field(default_factory=dict, hash=False, kw_only=True)
+    real: bool = field(default=False, kw_only=True)
 
 
 def _happened(name: str, kind: str, first: str, last: str, **where: str) -> Fault:
@@ -84,7 +65,7 @@ def _happened(name: str, kind: str, first: str, last: str, **where: str) -> Faul
     end = (pd.Timestamp(last, tz=HOME) + pd.DateOffset(days=1)).tz_convert("UTC")
     # A storm takes labels away, those of the latest flights; the weather warns of it.
     harm = "labels" if kind == "storm" else "predictions"
-    return Fault(name, kind, start, end, harm, where, real=True)
+    return Fault(name, kind, start, end, harm, where=where, real=True)
 
 
 REAL = (
@@ -139,7 +120,7 @@ def evidence(fault: Fault, world: World) -> pd.DataFrame:
     2013-02-09      684      0.575  0.251
     """
     since = fault.start - pd.Timedelta(days=1)
-    flights, weather = world.flights(since), world.weather(since)
+    flights, weather = world.flights(since=since), world.weather(since=since)
     hit = flights[_matching(flights, fault.where) & (flights.sched_dep < fault.end)]
     if hit.empty:
         raise ValueError(
@@ -157,33 +138,8 @@ def evidence(fault: Fault, world: World) -> pd.DataFrame:
     return figures.rename_axis(None)
 
 
-def label_times(rows: Rows, world: World) -> Rows:
-    """Add when each flight's outcome became known: `label_at`, missing while it is pending.
-
-    Parameters
-    ----------
-    rows : pandas.DataFrame of shape (n_flights, n_columns)
-        With `flight_id`.
-    world : World
-
-    Returns
-    -------
-    pandas.DataFrame of shape (n_flights, n_columns + 1)
-        A cancelled flight has a time too: the moment from which on it is known to get no label.
-
-    Examples
-    --------
-    >>> world = World("2013-04-22 18:00")
-    >>> rows = label_times(world.decisions(since="2013-04-22 10:00"), world)
-    >>> int(rows.label_at.notna().sum()), len(rows)
-    (300, 629)
-    """
-    known = world.labels().set_index("flight_id").available_at
-    return rows.assign(label_at=rows.flight_id.map(known))
-
-
 def feed_outage(
-    rows: Rows, start: Moment, end: Moment, topic: str = "weather", **where: str
+    rows: Rows, start: Moment, end: Moment, *, topic: str = "weather", **where: str
 ) -> Broken:
     """A feed falls silent: the last observation goes on; windows of reports run empty.
 
@@ -252,6 +208,7 @@ def unit_change(
     rows: Rows,
     start: Moment,
     end: Moment,
+    *,
     column: str = "temp",
     scale: float = 5 / 9,
     offset: float = -160 / 9,
@@ -264,7 +221,7 @@ def unit_change(
     >>> from mlsys_lib import examples
     >>> world = World("2013-05-03")
     >>> rows = examples(world, world.decisions(since="2013-05-02"))
-    >>> broken, fault = unit_change(rows, "2013-05-02 12:00", "2013-05-03", "visib", 1.609344, 0)
+    >>> broken, fault = unit_change(rows, "2013-05-02 12:00", "2013-05-03", column="visib", scale=1.609344, offset=0)
     >>> float(rows.visib.max()), float(broken.visib.max().round(1)), fault.name
     (10.0, 16.1, 'unit change: visib')
     """
@@ -289,7 +246,7 @@ def renamed(rows: Rows, start: Moment, end: Moment, column: str, old: str, new: 
     return _put(rows, hit, {column: new}), fault
 
 
-def clock_shift(rows: Rows, start: Moment, end: Moment, hours: int = 4, **where: str) -> Broken:
+def clock_shift(rows: Rows, start: Moment, end: Moment, *, hours: int = 4, **where: str) -> Broken:
     """Times of the day are read in another zone: UTC unless told otherwise.
 
     Examples
@@ -310,7 +267,7 @@ def clock_shift(rows: Rows, start: Moment, end: Moment, hours: int = 4, **where:
 
 
 def dropped(
-    rows: Rows, start: Moment, end: Moment, share: float = 0.3, seed: int = 0, **where: str
+    rows: Rows, start: Moment, end: Moment, *, share: float = 0.3, seed: int = 0, **where: str
 ) -> Broken:
     """Requests get lost: for a share of the flights the desk decides nothing.
 
@@ -327,7 +284,7 @@ def dropped(
 
 
 def duplicated(
-    rows: Rows, start: Moment, end: Moment, share: float = 0.3, seed: int = 0, **where: str
+    rows: Rows, start: Moment, end: Moment, *, share: float = 0.3, seed: int = 0, **where: str
 ) -> Broken:
     """Requests come twice: the same flight stands in the log two times. Decisions stay as they were.
 
@@ -344,7 +301,7 @@ def duplicated(
     return rows.loc[rows.index.repeat(twice)].reset_index(drop=True), fault
 
 
-def silent_airline(rows: Rows, start: Moment, end: Moment, carrier: str = "EV") -> Broken:
+def silent_airline(rows: Rows, start: Moment, end: Moment, *, carrier: str = "EV") -> Broken:
     """One airline stops reporting: its own features run empty, its labels never come.
 
     Examples
@@ -352,40 +309,40 @@ def silent_airline(rows: Rows, start: Moment, end: Moment, carrier: str = "EV") 
     >>> from mlsys_lib import examples
     >>> world = World("2013-05-03")
     >>> rows = examples(world, world.decisions(since="2013-05-02"))
-    >>> broken, fault = silent_airline(rows, "2013-05-02", "2013-05-03", "DL")
+    >>> broken, fault = silent_airline(rows, "2013-05-02", "2013-05-03", carrier="DL")
     >>> [int(table.late[rows.carrier == "DL"].notna().sum()) for table in (rows, broken)], fault.harm
     ([91, 5], 'labels')
     """
     where = {"carrier": carrier}
     fault, hit = _begin(rows, "silent airline", carrier, start, end, "labels", where)
     changed = _starved(rows, hit, fault, [f for f in ROLLING if f.by == ("carrier",)])
-    gone = {"late": np.nan, "label_at": pd.NaT, "label_status": "pending"}
+    gone = {"late": np.nan, "labelled_at": pd.NaT, "label_status": "pending"}
     return _put(changed, hit, {c: v for c, v in gone.items() if c in rows}), fault
 
 
 def label_delay(
-    rows: Rows, start: Moment, end: Moment, delay: str | pd.Timedelta = "7D", **where: str
+    rows: Rows, start: Moment, end: Moment, *, delay: str | pd.Timedelta = "7D", **where: str
 ) -> Broken:
-    """Outcomes become known later. Needs `label_at`, which `label_times` adds.
+    """Outcomes become known later. Needs `labelled_at`, which `examples` gives.
 
     Examples
     --------
     >>> from mlsys_lib import examples
     >>> world = World("2013-05-03")
     >>> rows = examples(world, world.decisions(since="2013-05-02"))
-    >>> rows = label_times(rows, world)
-    >>> broken, fault = label_delay(rows, "2013-05-02", "2013-05-03", "3D")
-    >>> (broken.label_at - rows.label_at).max(), fault.name
+    >>> broken, fault = label_delay(rows, "2013-05-02", "2013-05-03", delay="3D")
+    >>> (broken.labelled_at - rows.labelled_at).max(), fault.name
     (Timedelta('3 days 00:00:00'), 'label delay: 3D')
     """
     fault, hit = _begin(rows, "label delay", str(delay), start, end, "labels", where)
-    return _put(rows, hit, {"label_at": rows.label_at + pd.Timedelta(delay)}), fault
+    return _put(rows, hit, {"labelled_at": rows.labelled_at + pd.Timedelta(delay)}), fault
 
 
 def concept_drift(
     rows: Rows,
     start: Moment,
     end: Moment,
+    *,
     share: float = 0.3,
     gradual: bool = False,
     seed: int = 0,
@@ -434,7 +391,7 @@ def concept_drift(
 
 
 def covariate_shift(
-    rows: Rows, start: Moment, end: Moment, keep: float = 0.3, seed: int = 0, **where: str
+    rows: Rows, start: Moment, end: Moment, *, keep: float = 0.3, seed: int = 0, **where: str
 ) -> Broken:
     """Fewer flights of a kind are flown: the mix moves, what each flight's inputs mean does not.
 
@@ -455,11 +412,11 @@ Injection = Callable[[Rows, Any, Any, int], Broken]
 _LAGGED = [feature.name for feature in ROLLING if feature.figure != "count"]
 # Doses of the scenario, and the days each lasts.
 _DOSES: tuple[tuple[int, Injection], ...] = (
-    (5, lambda r, s, e, n: feed_outage(r, s, e, "weather")),
-    (5, lambda r, s, e, n: feed_outage(r, s, e, "arrivals")),
+    (5, lambda r, s, e, n: feed_outage(r, s, e, topic="weather")),
+    (5, lambda r, s, e, n: feed_outage(r, s, e, topic="arrivals")),
     (7, lambda r, s, e, n: frozen(r, s, e, _LAGGED)),
     (7, lambda r, s, e, n: unit_change(r, s, e)),
-    (7, lambda r, s, e, n: unit_change(r, s, e, "visib", 1.609344, 0.0)),
+    (7, lambda r, s, e, n: unit_change(r, s, e, column="visib", scale=1.609344, offset=0.0)),
     (7, lambda r, s, e, n: renamed(r, s, e, "carrier", "UA", "UAL")),
     (5, lambda r, s, e, n: clock_shift(r, s, e)),
     (4, lambda r, s, e, n: dropped(r, s, e, seed=n)),
@@ -467,18 +424,18 @@ _DOSES: tuple[tuple[int, Injection], ...] = (
     (7, lambda r, s, e, n: silent_airline(r, s, e)),
     (7, lambda r, s, e, n: label_delay(r, s, e)),
     (7, lambda r, s, e, n: concept_drift(r, s, e, seed=n)),
-    (21, lambda r, s, e, n: concept_drift(r, s, e, 0.4, gradual=True, seed=n)),
+    (21, lambda r, s, e, n: concept_drift(r, s, e, share=0.4, gradual=True, seed=n)),
     (7, lambda r, s, e, n: covariate_shift(r, s, e, seed=n, origin="EWR")),
 )
 
 
-def scenario(rows: Rows, seed: int = 0) -> tuple[Rows, list[Fault]]:
+def scenario(rows: Rows, *, seed: int = 0) -> tuple[Rows, list[Fault]]:
     """One simulated fault of each kind, in random order, at random days, without overlap.
 
     Parameters
     ----------
     rows : pandas.DataFrame of shape (n_flights, n_columns)
-        All features of `mlsys_lib.features.batch`, `late` and `label_at`, over 20 weeks or more.
+        All features of `mlsys_lib.features.batch`, `late` and `labelled_at`, over 20 weeks or more.
     seed : int, default 0
 
     Returns
@@ -522,6 +479,7 @@ def tampered(
     kind: str,
     start: Moment,
     end: Moment,
+    *,
     share: float = 1.0,
     hours: float = 4,
     seed: int = 0,
@@ -589,7 +547,7 @@ def _entry(
     first, last = World(start).now, World(end).now
     if not first < last:
         raise ValueError(f"{kind}: the end {last} is not after the start {first}")
-    return Fault(f"{kind}: {what}", kind, first, last, harm, where)
+    return Fault(f"{kind}: {what}", kind, first, last, harm, where=where)
 
 
 def _begin(

@@ -17,9 +17,7 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mlsys_lib.evaluation import Estimate
-
-__all__ = ["Chart", "bands", "bars", "dumbbells", "frontier", "lines", "loglog", "scatter"]
+from mlsys_lib.metrics import Estimate
 
 # Okabe and Ito's colours, which colour-blind readers tell apart, without the yellow that white hides.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
@@ -69,6 +67,7 @@ def bars(
     values: Mapping[str, float],
     title: str,
     xlabel: str,
+    *,
     highlight: Sequence[str] = (),
     note: str = "{:g}",
 ) -> Chart:

@@ -19,18 +19,16 @@ import matplotlib
 import numpy as np
 import pandas as pd
 
+from mlsys_lib.alerts import Policy, alerts, performance
 from mlsys_lib.drift import edges
 from mlsys_lib.features import CATEGORIES
-from mlsys_lib.monitoring import Policy, alerts, performance
 from mlsys_lib.plots import Chart, bars, dumbbells, lines
 from mlsys_lib.world import local_day
-
-__all__ = ["report", "software"]
 
 Rows = pd.DataFrame
 SHOWN = 40  # rows behind an alert
 Curves = Mapping[str, pd.Series]
-_SHOWN = ["flight_id", "decided_at", "probability", "late", "label_at"]
+_SHOWN = ["flight_id", "decided_at", "probability", "late", "labelled_at"]
 
 
 def report(
@@ -38,6 +36,7 @@ def report(
     rows: Rows,
     reference: Rows,
     monitors: Mapping[str, pd.DataFrame],
+    *,
     policy: Policy | None = None,
     scrapes: Mapping[float, str] | None = None,
     replace: bool = False,
@@ -50,9 +49,9 @@ def report(
         The HTML file. It is written beside its place and then moved there: all of it or nothing.
     rows, reference : pandas.DataFrame of shape (n_decisions, n_columns)
         The log that was watched, and the undisturbed days that the monitors were fitted on: features,
-        `probability`, `late` and `label_at`.
+        `probability`, `late` and `labelled_at`.
     monitors : mapping of str to pandas.DataFrame
-        The ratios of each, as `mlsys_lib.monitoring.standard_monitors` gives them.
+        The ratios of each, as `mlsys_lib.alerts.standard_monitors` gives them.
     policy : Policy, optional
         What makes alerts of them.
     scrapes : mapping of float to str, optional
@@ -75,7 +74,7 @@ def report(
     sent: list[dict[Any, Any]] = [
         {"monitor": name, **alert}
         for name, table in monitors.items()
-        for alert in alerts(table, policy).to_dict("records")
+        for alert in alerts(table, policy=policy).to_dict("records")
     ]
     sent.sort(key=lambda alert: alert["start"])
     told = [_story(n, alert, rows, reference, monitors) for n, alert in enumerate(sent, 1)]
@@ -174,7 +173,7 @@ def _service(table: pd.DataFrame) -> str:
 
 
 def _model(rows: Rows, monitors: Mapping[str, pd.DataFrame]) -> str:
-    daily = performance(rows, rows.label_at.max())
+    daily = performance(rows, rows.labelled_at.max())
     expected = rows.probability.groupby(local_day(rows.decided_at)).mean()
     judged = daily.assign(expected=expected)[: daily.late.last_valid_index()]
     made: dict[str, Curves] = {
@@ -202,7 +201,7 @@ def _story(
     here, usual = (
         log.assign(
             residual=log.late - log.probability,
-            hours_to_label=(log.label_at - log.decided_at) / pd.Timedelta("1h"),
+            hours_to_label=(log.labelled_at - log.decided_at) / pd.Timedelta("1h"),
         )
         for log in (rows[local_day(rows.decided_at).between(first, last)], reference)
     )

@@ -13,25 +13,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from mlsys_lib.checks import Array
 from mlsys_lib.world import HOME
 
-__all__ = [
-    "correct_prior",
-    "data_card",
-    "effective_size",
-    "importance_weights",
-    "majority",
-    "reservoir",
-    "score_rules",
-    "stratified",
-]
-
-Array = npt.NDArray[np.float64]
 Item = TypeVar("Item")
 _CARD_MISSING = 0.01  # the card names the features that lack more than this share
 
 
-def reservoir(stream: Iterable[Item], k: int, seed: int = 0) -> list[Item]:
+def reservoir(stream: Iterable[Item], k: int, *, seed: int = 0) -> list[Item]:
     """A uniform sample of a stream whose length nobody knows, in one pass and room for `k` items.
 
     Parameters
@@ -78,7 +67,7 @@ def reservoir(stream: Iterable[Item], k: int, seed: int = 0) -> list[Item]:
 
 
 def stratified(
-    strata: npt.ArrayLike, n: int, equal: bool = False, seed: int = 0
+    strata: npt.ArrayLike, n: int, *, equal: bool = False, seed: int = 0
 ) -> npt.NDArray[np.intp]:
     """A sample in which every stratum has its share, or as nearly the same number as there are rows.
 

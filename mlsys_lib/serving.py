@@ -1,6 +1,6 @@
 """The prediction service: the desk over HTTP.
 
-    python -m mlsys_lib.serving
+    python -m mlsys_lib.launch
 
 replays 22 April 2013 at sixty times its speed (a simulated minute a second) and answers on
 http://127.0.0.1:8000; the page /docs tries it out. The first start trains a model, which takes a minute.
@@ -22,25 +22,19 @@ every other process can build the same from the same log. It listens on the loop
 otherwise: it knows no users.
 """
 
-import argparse
 import asyncio
-import gc
 import json
 import logging
-import sqlite3
-import threading
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import pandas as pd
 import prometheus_client as prometheus
-import uvicorn
 from fastapi import Body, FastAPI, HTTPException, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse
@@ -58,13 +52,11 @@ from pydantic import (
 )
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mlsys_lib.desk import CLOCK, RUNGS, Answer, Desk, Models, NotReady, keep_answers, replay
+from mlsys_lib.desk import RUNGS, Answer, Desk, NotReady, keep_answers
 from mlsys_lib.events import TOPICS, Log
-from mlsys_lib.features import CATEGORIES, FEATURES, SCHEDULE, batch, published
-from mlsys_lib.models import Package, PackageError, boosted, fit, load, save, write
-from mlsys_lib.world import World
-
-__all__ = ["create_app", "main"]
+from mlsys_lib.features import CATEGORIES
+from mlsys_lib.files import write
+from mlsys_lib.package import PackageError, load
 
 PATHS = ("/predict", "/health", "/ready", "/metrics", "/model")
 LOOPBACK = ("127.0.0.1", "::1")
@@ -184,7 +176,7 @@ class Metrics:
 
         def series(kind: Any, name: str, help_: str, label: str, values: Iterable[str]) -> Any:
             family = kind(name, help_, [label], registry=registry)
-            return {value: family.labels(value) for value in values}
+            return {value: family.labels(since=value) for value in values}
 
         every = (*PATHS, "other")
         seconds = partial(
@@ -201,7 +193,9 @@ class Metrics:
         )
         what = ("http_requests", "Requests by answer", ["path", "status"])
         by_answer = prometheus.Counter(*what, registry=registry)
-        self.answered = lru_cache(lambda path, status: by_answer.labels(path, str(status)))
+        self.answered = lru_cache(
+            lambda path, status: by_answer.labels(since=path, late=str(status))
+        )
         for status in (200, 422, 503):
             self.answered("/predict", status)
         shares = [n / 20 for n in range(1, 21)]
@@ -367,7 +361,7 @@ class Service:
         while True:
             there, fault = 0, ""
             try:
-                there = self.desk.catch_up(log, _EVENTS)
+                there = self.desk.catch_up(log, limit=_EVENTS)
             except Exception as error:  # say so in each answer, and try again
                 fault = f"the log cannot be read: {error}"
                 if self.desk.fault != fault:
@@ -386,7 +380,7 @@ class Service:
     def _write(self, answers: Log) -> int:
         """Write down what was answered, some of it at a time, and say how many answers that was."""
         try:
-            moved = keep_answers(answers, self._record, _ANSWERS)
+            moved = keep_answers(answers, self._record, limit=_ANSWERS)
         except Exception as error:  # say so; they wait in memory for the next turn
             if not self._unwritten:
                 _notes.warning("answers cannot be written down: %s", error)
@@ -480,7 +474,7 @@ class Service:
             self.metrics.swaps["refused"].inc()
             status = 404 if isinstance(error, FileNotFoundError) else 409
             raise HTTPException(status, f"{error}; the model stays as it is") from error
-        _release(self._models, full=[release.file, package.sha256])
+        release(self._models, full=[release.file, package.sha256])
         self.metrics.swaps["done"].inc()
         return await self.ready()
 
@@ -488,9 +482,9 @@ class Service:
 def create_app(
     desk: Desk,
     log: str | Path,
+    *,
     models: str | Path = ".",
     snapshot: str | Path | None = None,
-    *,
     max_body: int = 4096,
     max_concurrent: int = 64,
     poll: float = 0.2,
@@ -558,126 +552,10 @@ async def _invalid(request: Request, error: Any) -> Response:
     return JSONResponse({"detail": found}, 422)
 
 
-def _release(folder: Path, **changed: Any) -> dict[str, Any]:
+def release(folder: Path, **changed: Any) -> dict[str, Any]:
     """What is released, after a change: the next start answers with the same models."""
     live = folder / "live.json"
     released: dict[str, Any] = json.loads(live.read_text()) if live.exists() else {}
     if changed:
         write(live, json.dumps(released := released | changed, indent=1).encode())
     return released
-
-
-def _train(folder: Path, start: str) -> None:
-    """A full model, one that needs no feed, and the base rate, from all that is known at the start."""
-    print(f"Training on the flights known at {start} UTC; this takes a minute", flush=True)
-    world = World(start)
-    rows = batch(world, world.decisions())
-    rows = rows[rows.label_status == "matured"]
-    for name, columns in (("full", FEATURES), ("schedule", SCHEDULE)):
-        file = save(fit(boosted, rows, columns), folder, rows.tail(1000))
-        _release(folder, **{name: [file.name, load(file).sha256]})
-    _release(folder, base_rate=float(rows.late.mean()))
-
-
-def _models(folder: Path, start: str, model: str | None) -> Models:
-    if not _release(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        _train(folder, start)
-    released = _release(folder)
-
-    def one(name: str) -> Package:
-        file, sha256 = released[name]
-        return load(folder / file, sha256)
-
-    return Models(load(model) if model else one("full"), one("schedule"), released["base_rate"])
-
-
-def _produce(path: Path, start: str, end: str, speed: float) -> None:
-    """Append to the log what happens, from where it ends, at `speed` simulated minutes a minute."""
-    world = World(end)
-    with Log(path) as log:
-        at = _last_tick(log)
-        if at is None:  # the past that the longest window needs
-            since = max(pd.Timestamp(start, tz="UTC") - pd.Timedelta("8D"), World("2013-01-01").now)
-            log.append(replay(World(start), since, every="1h"))
-            at = World(start).now
-        waiting = []
-        for event in replay(world, at):
-            waiting.append(event)
-            if event.topic == CLOCK:
-                time.sleep(60 / speed)
-                log.append(waiting)
-                waiting = []
-
-
-def _last_tick(log: Log) -> pd.Timestamp | None:
-    latest = reversed(log.read(max(len(log) - 10_000, 0), 10_000))
-    return next((pd.Timestamp(e.available_at) for e in latest if e.topic == CLOCK), None)
-
-
-def _timetable(start: str, end: str) -> pd.DataFrame:
-    """The flights from the start on, by whole hours: `hour_flights` counts those of an hour."""
-    timetable = published(World(end))
-    return timetable[timetable.sched_dep >= World(start).now.floor("h")]
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """The lock of a folder; the system lets go of it whatever ends the process."""
-    folder.mkdir(parents=True, exist_ok=True)
-    with closing(sqlite3.connect(folder / "lock.db", timeout=0, isolation_level=None)) as lock:
-        try:
-            lock.execute("BEGIN EXCLUSIVE")
-        except sqlite3.OperationalError as error:
-            raise SystemExit(
-                f"another service runs in the folder {folder} ({error}): stop it, or give this one "
-                "a folder of its own with --folder"
-            ) from None
-        yield
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """Start the service; ``python -m mlsys_lib.serving --help`` says how."""
-    options = _options().parse_args(arguments)
-    folder = Path(options.folder)
-    with _alone(folder):
-        models = _models(folder / "models", options.start, options.model)
-        timetable = _timetable(options.start, options.end)
-        desk = Desk(timetable, models, options.fresh_for, options.useful_for)
-        log = folder / "log.db"
-        if options.speed:
-            producing = (log, options.start, options.end, options.speed)
-            threading.Thread(target=_produce, args=producing, daemon=True).start()
-        app = create_app(desk, log, folder / "models", max_concurrent=options.max_concurrent)
-        at = {"host": options.host, "port": options.port}
-        print("Serving on http://{host}:{port}/docs; what it keeps is in".format(**at), folder)
-        gc.collect()
-        gc.freeze()  # what is here stays: not to be searched for garbage while a request waits
-        uvicorn.run(app, **at, log_level="warning", access_log=False)
-
-
-_OPTIONS = {
-    "--model": (None, "the file of a packaged model; without it, the one released in the folder"),
-    "--folder": ("desk", "where the logs, the snapshot and the models are kept"),
-    "--start": ("2013-04-22 10:00", "where the replay starts, UTC"),
-    "--end": ("2013-04-29 10:00", "where it ends"),
-    "--speed": (60.0, "of the replay; 0 leaves the log to another process"),
-    "--host": ("127.0.0.1", "another opens the service to the network: it knows no users"),
-    "--port": (8000, "where it listens"),
-    "--fresh-for": ("30min", "how old features may be to count as fresh"),
-    "--useful-for": ("3h", "how old they may be to be used at all"),
-    "--max-concurrent": (64, "predictions at once; more are turned away"),
-}
-
-
-def _options() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="python -m mlsys_lib.serving", formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
-    for name, (default, says) in _OPTIONS.items():
-        parser.add_argument(name, default=default, type=type(default or ""), help=says)
-    return parser
-
-
-if __name__ == "__main__":
-    main()

@@ -27,9 +27,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mlsys_lib import data
-
-__all__ = ["AvailabilityError", "World", "examples", "local_day"]
+from mlsys_lib import checks, data
+from mlsys_lib.checks import Duration, Moment
 
 HOME = "America/New_York"
 TIMETABLE_DAYS = 30
@@ -56,8 +55,6 @@ MEASURED = [
 ]
 # Destinations that the airports table lacks, in both years.
 _UNLISTED = dict.fromkeys(["BQN", "PSE", "SJU", "STT"], "America/Puerto_Rico")
-
-Moment = str | pd.Timestamp
 
 
 class AvailabilityError(LookupError):
@@ -94,11 +91,11 @@ class World:
     {'matured': 504, 'pending': 239, 'censored': 30}
     """
 
-    def __init__(self, now: Moment, lag: str | pd.Timedelta = "10min") -> None:
-        self._now = _moment(now, "now")
+    def __init__(self, now: Moment, *, lag: Duration = "10min") -> None:
+        self._now = checks.moment(now, "now")
         if self._now < pd.Timestamp("2013-01-01", tz="UTC"):
             raise ValueError(f"now={now!r} lies before the data, which begins on 2013-01-01")
-        self._lag = _duration(lag, "lag")
+        self._lag = checks.duration(lag, "lag")
 
     def __repr__(self) -> str:
         return f"World(now='{self._now:%Y-%m-%d %H:%M}' UTC, lag='{self._lag.total_seconds() / 60:g}min')"
@@ -158,9 +155,11 @@ class World:
         >>> len(world.flights()), len(world.hindsight().flights())
         (100644, 336776)
         """
-        return World(f"{2013 if self._now.year < 2023 else 2023}-12-31", self._lag).advance(days=31)
+        return World(f"{2013 if self._now.year < 2023 else 2023}-12-31", lag=self._lag).advance(
+            days=31
+        )
 
-    def schedule(self, hours: float = 24) -> pd.DataFrame:
+    def schedule(self, *, hours: float = 24) -> pd.DataFrame:
         """The flights about to depart: only what an airline publishes.
 
         Parameters
@@ -198,7 +197,7 @@ class World:
             table.loc[ahead, PUBLISHED], "sched_dep", -pd.Timedelta(days=TIMETABLE_DAYS)
         )
 
-    def flights(self, since: Moment | None = None) -> pd.DataFrame:
+    def flights(self, *, since: Moment | None = None) -> pd.DataFrame:
         """The flights scheduled to have left by now, each as far as it is known.
 
         Parameters
@@ -232,7 +231,7 @@ class World:
         )
         return shown.reset_index(drop=True)
 
-    def departures(self, since: Moment | None = None) -> pd.DataFrame:
+    def departures(self, *, since: Moment | None = None) -> pd.DataFrame:
         """The departures reported by now, in the order in which they happened.
 
         Parameters
@@ -253,7 +252,7 @@ class World:
         """
         return self._reported("dep", [*PUBLISHED, "tailnum", "dep_delay"], since)
 
-    def arrivals(self, since: Moment | None = None) -> pd.DataFrame:
+    def arrivals(self, *, since: Moment | None = None) -> pd.DataFrame:
         """The arrivals reported by now, in the order in which they happened.
 
         Parameters
@@ -276,7 +275,7 @@ class World:
             "arr", [*PUBLISHED, "tailnum", "dep_delay", "arr_delay", "air_time"], since
         )
 
-    def weather(self, since: Moment | None = None) -> pd.DataFrame:
+    def weather(self, *, since: Moment | None = None) -> pd.DataFrame:
         """The weather observations reported by now.
 
         In 2023 `wind_gust`, `precip` and `pressure` do not mean what they meant in 2013 (chapter 02);
@@ -301,10 +300,10 @@ class World:
         table = _weather(self._now.year >= 2023)
         known = table.event_time + self._lag <= self._now
         if since is not None:
-            known &= table.event_time >= _moment(since, "since")
+            known &= table.event_time >= checks.moment(since, "since")
         return _stamped(table[known], "event_time", self._lag)
 
-    def labels(self, since: Moment | None = None, late: int = 15) -> pd.DataFrame:
+    def labels(self, *, since: Moment | None = None, late: int = 15) -> pd.DataFrame:
         """The label of each flight scheduled to have left by now: matured, pending or censored.
 
         Parameters
@@ -394,9 +393,7 @@ class World:
             "available_at": known_at,
         }
 
-    def decisions(
-        self, since: Moment | None = None, lead: str | pd.Timedelta = "2h"
-    ) -> pd.DataFrame:
+    def decisions(self, *, since: Moment | None = None, lead: Duration = "2h") -> pd.DataFrame:
         """The decisions that the desk has taken by now: one a flight, `lead` before scheduled departure.
 
         Parameters
@@ -417,10 +414,10 @@ class World:
         Timestamp('2013-04-22 10:00:00+0000', tz='UTC')
         """
         table = self._operations()
-        decided_at = table.sched_dep - _duration(lead, "lead")
+        decided_at = table.sched_dep - checks.duration(lead, "lead")
         taken = decided_at <= self._now
         if since is not None:
-            taken &= table.sched_dep >= _moment(since, "since")
+            taken &= table.sched_dep >= checks.moment(since, "since")
         chosen = pd.DataFrame({"flight_id": table.flight_id, "decided_at": decided_at})
         return chosen[taken].reset_index(drop=True)
 
@@ -479,13 +476,15 @@ class World:
     def _past(self, since: Moment | None) -> pd.DataFrame:
         table = self._operations()
         past = table.sched_dep <= self._now
-        return table[past if since is None else past & (table.sched_dep >= _moment(since, "since"))]
+        return table[
+            past if since is None else past & (table.sched_dep >= checks.moment(since, "since"))
+        ]
 
     def _reported(self, event: str, columns: list[str], since: Moment | None) -> pd.DataFrame:
         table = self._operations()
         known = table[event] + self._lag <= self._now
         if since is not None:
-            known &= table[event] >= _moment(since, "since")
+            known &= table[event] >= checks.moment(since, "since")
         happened = table.loc[known, [*columns, event]].sort_values(event, kind="stable")
         return _stamped(happened, event, self._lag).drop(columns=event)
 
@@ -505,7 +504,8 @@ def examples(world: World, decisions: pd.DataFrame) -> pd.DataFrame:
     pandas.DataFrame of shape (n_decisions, n_columns)
         In the order of `decisions`: its columns, the published schedule, the latest observation at the
         origin that had been reported by `decided_at` (columns of `MEASURED`, and `observed_at`), and
-        the label as of the world's clock (`late`, `label_status`).
+        the label as of the world's clock: `late`, `label_status`, and `labelled_at`, when it became known (a
+        cancelled flight has one too: from then on it is known to get no label).
 
     Raises
     ------
@@ -558,8 +558,8 @@ def examples(world: World, decisions: pd.DataFrame) -> pd.DataFrame:
     )
     labels = (
         world.labels()
-        .set_index("flight_id")[["late", "status"]]
-        .rename(columns={"status": "label_status"})
+        .set_index("flight_id")[["late", "status", "available_at"]]
+        .rename(columns={"status": "label_status", "available_at": "labelled_at"})
     )
     joined = (
         joined.sort_values("row")
@@ -693,30 +693,6 @@ def _stamped(table: pd.DataFrame, event: str, delay: pd.Timedelta) -> pd.DataFra
     )
 
 
-def _moment(value: Moment, name: str) -> pd.Timestamp:
-    try:
-        moment = pd.Timestamp(value)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"{name}={value!r} is no moment; write it as '2013-04-22 10:00' (UTC)"
-        ) from error
-    if pd.isna(moment):
-        raise ValueError(f"{name}={value!r} is no moment; write it as '2013-04-22 10:00' (UTC)")
-    return moment.tz_localize("UTC") if moment.tzinfo is None else moment.tz_convert("UTC")
-
-
-def _duration(value: str | pd.Timedelta, name: str) -> pd.Timedelta:
-    try:
-        duration = pd.Timedelta(value)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name}={value!r} is no duration; write it as '10min' or '2h'") from error
-    if pd.isna(duration) or duration < pd.Timedelta(0):
-        raise ValueError(
-            f"{name}={value!r} must be a duration of zero or more, such as '10min' or '2h'"
-        )
-    return duration
-
-
 def local_day(moments: pd.Series) -> pd.Series:
     """The day in New York of each moment, without a zone.
 
@@ -727,3 +703,14 @@ def local_day(moments: pd.Series) -> pd.Series:
     """
     days: pd.Series = moments.dt.tz_convert(HOME).dt.tz_localize(None).dt.normalize()
     return days
+
+
+def midnight(days: Any) -> pd.DatetimeIndex:
+    """The end of each local day, UTC: when it is checked.
+
+    Examples
+    --------
+    >>> midnight(["2013-04-22"])[0]
+    Timestamp('2013-04-23 04:00:00+0000', tz='UTC')
+    """
+    return (pd.DatetimeIndex(days) + pd.Timedelta("1D")).tz_localize(HOME).tz_convert("UTC")

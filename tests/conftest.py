@@ -18,14 +18,13 @@ settings.load_profile("course")
 def log():
     """May to September, every fourth flight, with the probabilities of a model of spring."""
     from mlsys_lib import World
-    from mlsys_lib.faults import label_times
     from mlsys_lib.features import batch
     from mlsys_lib.models import boosted, fit
 
     world = World("2013-10-03")
     asked = world.decisions(since="2013-03-15 04:00")
     asked = asked[asked.decided_at < "2013-10-01 04:00"]
-    rows = label_times(batch(world, asked.iloc[::4]), world)
+    rows = batch(world, asked.iloc[::4])
     spring = rows.decided_at < "2013-05-01 04:00"
     model = fit(lambda s: boosted(s, max_iter=40), rows[spring & rows.late.notna()])
     served = rows[~spring].reset_index(drop=True)

@@ -9,9 +9,9 @@ from typing import Any
 import pandas as pd
 import uvicorn
 
-from mlsys_lib.desk import CLOCK, Desk, Models
-from mlsys_lib.events import Event, Log
-from mlsys_lib.models import load
+from mlsys_lib.desk import Desk, Models
+from mlsys_lib.events import CLOCK, Event, Log
+from mlsys_lib.package import load
 from mlsys_lib.serving import create_app
 
 
@@ -48,7 +48,7 @@ def work(
             log.append(waiting)
             os.write(notes, f"{json.dumps(['appended', [e.key for e in waiting]])}\n".encode())
             waiting = []
-            while desk.catch_up(log, 50):
+            while desk.catch_up(log, limit=50):
                 pass
             for flight_id in flights(timetable, desk.now):
                 os.write(notes, f"{json.dumps(['answered', said(desk, flight_id)])}\n".encode())

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from mlsys_lib.behaviour import directional, invariance, minimum, perturbation, suite
-from mlsys_lib.models import Signature, boosted, fit, load, save
+from mlsys_lib.models import Signature, boosted, fit
+from mlsys_lib.package import load, save
 
 COLUMNS = ["dep_minute", "visib", "wind_speed"]
 
@@ -30,7 +31,7 @@ class Shown:
     """A model that says what a function says."""
 
     def __init__(self, rows, says, columns=COLUMNS):
-        self.signature, self.predict = Signature.of(rows, columns), says
+        self.signature, self.predict = Signature.of(rows, columns=columns), says
 
 
 NUMBER = invariance("flight number", lambda r: r.assign(flight=r.flight + 1))
@@ -40,7 +41,7 @@ DAWN = minimum("dawn", lambda r: r[(r.dep_minute < 420) & (r.visib > 3)], high=0
 
 
 def test_a_package_is_tested_from_its_file_alone_and_does_as_the_model_did(rows, tmp_path):
-    model = fit(boosted, rows, COLUMNS)
+    model = fit(boosted, rows, columns=COLUMNS)
     package = load(save(model, tmp_path, rows))
     found = suite(package, rows, [NUMBER, SIGHT, NOISE, DAWN])
     assert found.kind.tolist() == ["invariance", "direction", "perturbation", "minimum"]

@@ -15,21 +15,12 @@ import pandas as pd
 import pytest
 
 from mlsys_lib import World
-from mlsys_lib.desk import (
-    CLOCK,
-    Desk,
-    Models,
-    NotReady,
-    _State,
-    answered,
-    keep_answers,
-    replay,
-    score_batch,
-    tick,
-)
-from mlsys_lib.events import TOPICS, Event, Log
-from mlsys_lib.features import FEATURES, PUBLISHED, SCHEDULE, batch, published
-from mlsys_lib.models import PackageError, boosted, fit, load, save
+from mlsys_lib.desk import Desk, Models, NotReady, _State, answered, keep_answers, score_batch
+from mlsys_lib.events import CLOCK, TOPICS, Event, Log, replay, tick
+from mlsys_lib.features import FEATURES, SCHEDULE, batch, published
+from mlsys_lib.models import boosted, fit
+from mlsys_lib.package import PackageError, load, save
+from mlsys_lib.world import PUBLISHED
 from tests.serving_worker import desk_of, flights, said, work
 
 processes = multiprocessing.get_context("spawn" if sys.platform == "win32" else "forkserver")
@@ -48,7 +39,7 @@ def packages(tmp_path_factory):
     rows = rows[rows.label_status == "matured"]
     folder = tmp_path_factory.mktemp("models")
     return tuple(
-        save(fit(lambda s: boosted(s, max_iter=30), rows, columns), folder, rows.tail(500))
+        save(fit(lambda s: boosted(s, max_iter=30), rows, columns=columns), folder, rows.tail(500))
         for columns in (FEATURES, SCHEDULE)
     )
 
@@ -304,7 +295,7 @@ def test_a_snapshot_taken_anywhere_gives_the_same_answers_afterwards(models, tmp
     with Log(tmp_path / "log.db") as log:
         log.append(events)
         desk, other = Desk(timetable, models), Desk(timetable, models)
-        desk.catch_up(log, cut)
+        desk.catch_up(log, limit=cut)
         desk.snapshot(tmp_path / "snapshot.json")
         assert other.restore(tmp_path / "snapshot.json", log) and other.offset == cut
         assert other._state.dump() == desk._state.dump()
@@ -357,7 +348,7 @@ def test_killed_20_times_it_loses_no_event_and_never_answers_from_half_a_state(p
         kills += 1
     lines = [json.loads(line) for line in notes.read_text().splitlines()]
     with Log(tmp_path / "log.db") as log:
-        stored = [event.key for event in log.read(limit=100_000)]
+        stored = [event.key for event in log.read(0, 100_000)]
     acknowledged = [key for kind, keys in lines if kind == "appended" for key in keys]
     answered = [answer for kind, answer in lines if kind == "answered"]
     assert stored == [event.key for event in events][: len(stored)]

@@ -16,6 +16,7 @@ from mlsys_lib import drift
 from mlsys_lib.drift import (
     Alibi,
     Binned,
+    Labels,
     Names,
     Numbers,
     Quality,
@@ -30,7 +31,6 @@ from mlsys_lib.drift import (
 )
 from mlsys_lib.faults import unit_change
 from mlsys_lib.features import CATEGORIES, FEATURES
-from mlsys_lib.monitoring import Labels
 from mlsys_lib.world import local_day
 
 COLUMNS = ["temp", "visib", "pressure", "origin_landed_late_24h", "dep_minute", *CATEGORIES]
@@ -70,7 +70,7 @@ def test_chi2_is_scipys_with_names_that_are_missing_or_new(reference, new):
 @given(st.lists(numbers, min_size=2, max_size=4), st.integers(2, 6))
 def test_histograms_of_parts_add_up(parts, bins):
     whole = np.concatenate(parts)
-    ends = edges(whole, bins)
+    ends = edges(whole, bins=bins)
     together = np.sum([histogram(part, ends) for part in parts], axis=0)
     assert (together == histogram(whole, ends)).all()
     assert together.sum() == len(whole) and psi(together, together) == 0
@@ -127,7 +127,7 @@ def test_alibis_detectors_give_the_same_statistics(log, capfd):
     reference, window = log.iloc[::40], log.iloc[1::200]
     tabular = Alibi("TabularDrift", COLUMNS).fit(reference)
     assert ("loading alibi-detect" in capfd.readouterr().err) == first_use
-    found, own = tabular.score(window), Univariate(COLUMNS).fit(reference).score(window)
+    found, own = tabular.score(window), Univariate(columns=COLUMNS).fit(reference).score(window)
     for column in COLUMNS:
         expected = own[column]
         if column in CATEGORIES:
@@ -167,7 +167,7 @@ DETECTORS = {
     "quality": Quality,
     "ks": Univariate,
     "psi": Binned,
-    "score": lambda: Univariate(["probability"]),
+    "score": lambda: Univariate(columns=["probability"]),
     "labels": Labels,
 }
 
@@ -177,35 +177,37 @@ def test_the_promised_rate_holds_on_weeks_that_calibration_has_not_seen(name, qu
     promised, alarms, checks = 1 / 30, 0, 0
     for reference, held_out in (quiet, quiet[::-1]):
         detector = DETECTORS[name]()
-        table = ratios(detector, calibrate(detector, reference, promised), held_out)
+        table = ratios(detector, calibrate(detector, reference, rate=promised), held_out)
         alarms, checks = alarms + (table.max(axis=1) >= 1).sum(), checks + len(table)
     assert checks > 130
     assert alarms <= binom.ppf(0.995, checks, promised)
 
 
 def test_a_longer_window_can_be_calibrated_too(quiet):
-    detector = Univariate(["visib"])
+    detector = Univariate(columns=["visib"])
     day, week = (calibrate(detector, quiet[0], rate=0.1, days=days) for days in (1, 7))
     assert (week < day).all()
 
 
 def test_where_nothing_ever_lacked_a_single_gap_in_a_hundred_is_the_limit(quiet):
-    reference = quiet[0].assign(label_at=quiet[0].decided_at)
+    reference = quiet[0].assign(labelled_at=quiet[0].decided_at)
     assert set(calibrate(Labels(), reference)) == {0.01}
 
 
 def test_a_rate_that_the_days_cannot_show_is_refused(log):
     with pytest.raises(ValueError, match="cannot promise one false alarm in 30"):
-        calibrate(Univariate(["temp"]), log[log.decided_at < "2013-05-15"])
+        calibrate(Univariate(columns=["temp"]), log[log.decided_at < "2013-05-15"])
 
 
 def test_a_unit_change_is_found_in_its_column(quiet):
     reference, held_out = quiet
-    broken, fault = unit_change(held_out, "2013-07-01", "2013-08-01", "pressure", 0.02953, 0)
+    broken, fault = unit_change(
+        held_out, "2013-07-01", "2013-08-01", column="pressure", scale=0.02953, offset=0
+    )
     found = {}
     for detector, column in (
-        (Quality(COLUMNS), "pressure outside"),
-        (Univariate(COLUMNS), "pressure"),
+        (Quality(columns=COLUMNS), "pressure outside"),
+        (Univariate(columns=COLUMNS), "pressure"),
     ):
         table = ratios(detector, calibrate(detector, reference), broken)[column]
         inside = (table.index > fault.start) & (table.index <= fault.end)

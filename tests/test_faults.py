@@ -8,8 +8,10 @@ import pytest
 
 from mlsys_lib import World, faults
 from mlsys_lib.events import Log, reports
-from mlsys_lib.faults import REAL, Fault, evidence, label_times, scenario, tampered
-from mlsys_lib.features import MEASURED, ROLLING, Stream, batch, published
+from mlsys_lib.faults import REAL, Fault, evidence, scenario, tampered
+from mlsys_lib.features import ROLLING, batch, published
+from mlsys_lib.stream import Stream
+from mlsys_lib.world import MEASURED
 
 PERIOD = ("2013-05-02 04:00", "2013-05-04 04:00")
 SHORT = [f for f in ROLLING if f.topic == "arrivals" and f.hours == 2]
@@ -34,7 +36,7 @@ INJECTIONS = {
 @pytest.fixture(scope="module")
 def rows():
     world = World("2013-05-07")
-    return label_times(batch(world, world.decisions(since="2013-05-01 04:00")), world)
+    return batch(world, world.decisions(since="2013-05-01 04:00"))
 
 
 @pytest.fixture(scope="module")
@@ -130,8 +132,8 @@ def test_a_weather_outage_in_the_table_is_the_one_in_the_stream():
     asked = world.decisions(since="2013-05-01 04:00")
     events = reports(world, since="2013-04-30")
     left, fault = tampered(events, "dropped", "2013-05-02", "2013-05-03", topic="weather")
-    streamed = Stream(published(world), SHORT).play(left, asked)
-    broken, _ = faults.feed_outage(batch(world, asked, SHORT), fault.start, fault.end)
+    streamed = Stream(published(world), features=SHORT).play(left, asked)
+    broken, _ = faults.feed_outage(batch(world, asked, features=SHORT), fault.start, fault.end)
     pd.testing.assert_frame_equal(broken[MEASURED], streamed[MEASURED], check_dtype=False)
 
 
@@ -140,8 +142,10 @@ def test_when_arrivals_stop_windows_are_empty_in_the_table_as_in_the_stream():
     asked = world.decisions(since="2013-05-01 04:00")
     events = reports(world, since="2013-04-30")
     left, fault = tampered(events, "dropped", "2013-05-02 12:00", "2013-05-03", topic="arrivals")
-    streamed = Stream(published(world), SHORT).play(left, asked)
-    broken, _ = faults.feed_outage(batch(world, asked, SHORT), fault.start, fault.end, "arrivals")
+    streamed = Stream(published(world), features=SHORT).play(left, asked)
+    broken, _ = faults.feed_outage(
+        batch(world, asked, features=SHORT), fault.start, fault.end, topic="arrivals"
+    )
     over = asked.decided_at >= fault.start + pd.Timedelta("2h")
     assert over.sum() > 300
     assert broken[over].origin_landed_late_2h.isna().all()
@@ -153,7 +157,7 @@ def test_when_arrivals_stop_windows_are_empty_in_the_table_as_in_the_stream():
 def test_a_silent_airline_has_no_labels_and_others_keep_theirs(rows):
     changed, fault = faults.silent_airline(rows, *PERIOD, carrier="EV")
     hit = (rows.carrier == "EV") & rows.decided_at.between(fault.start, fault.end, "left")
-    assert changed[hit].late.isna().all() and changed[hit].label_at.isna().all()
+    assert changed[hit].late.isna().all() and changed[hit].labelled_at.isna().all()
     assert (changed[hit].label_status == "pending").all()
     pd.testing.assert_series_equal(changed[~hit].late, rows[~hit].late)
 
@@ -189,7 +193,7 @@ def year():
     """As many columns as the scenario touches, without waiting for a year of windows."""
     world = World("2013-12-31").hindsight()
     asked = world.decisions(since="2013-05-01 04:00").iloc[::5]
-    rows = label_times(batch(world, asked, SHORT), world)
+    rows = batch(world, asked, features=SHORT)
     return rows.assign(**{feature.name: 0.5 for feature in ROLLING})
 
 
@@ -203,7 +207,7 @@ def test_a_scenario_holds_one_fault_of_each_kind_with_room_between(year):
 
 
 def test_a_scenario_is_its_seed(year):
-    starts = [[f.start for f in scenario(year, seed)[1]] for seed in (3, 3, 4)]
+    starts = [[f.start for f in scenario(year, seed=seed)[1]] for seed in (3, 3, 4)]
     assert starts[0] == starts[1] != starts[2]
 
 

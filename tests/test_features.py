@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from mlsys_lib import AvailabilityError, World, examples
-from mlsys_lib.evaluation import auc, day_block
 from mlsys_lib.events import Event, Log, reports
 from mlsys_lib.features import (
     CATEGORIES,
@@ -22,13 +21,14 @@ from mlsys_lib.features import (
     ROLLING,
     UNITS,
     Rolling,
-    Stream,
     _totals,
     batch,
     published,
     rolling,
     schedule,
 )
+from mlsys_lib.metrics import auc, day_block
+from mlsys_lib.stream import Stream
 from mlsys_lib.world import HOME, MEASURED
 
 
@@ -126,14 +126,14 @@ def test_a_feature_does_not_change_when_the_future_does():
 def test_a_report_counts_from_its_own_moment_and_leaves_a_whole_window_later():
     world = World("2013-04-25", lag="0min")
     report = world.departures(since="2013-04-22 16:00").query("origin == 'LGA'").iloc[0]
-    feature = Rolling("n", "departures", ("origin", "dest"), 1, "count")
+    feature = Rolling("n", "departures", ("origin", "dest"), 1, figure="count")
     second = pd.Timedelta(seconds=1)
     moments = [
         report.available_at + wait for wait in (-second, 0 * second, pd.Timedelta("1h") - second)
     ]
     moments.append(report.available_at + pd.Timedelta("1h"))
     asked = pd.DataFrame({"flight_id": report.flight_id, "decided_at": moments})
-    counts = batch(world, asked, [feature]).n.to_numpy()
+    counts = batch(world, asked, features=[feature]).n.to_numpy()
     reported = world.departures().query(f"origin == 'LGA' and dest == '{report.dest}'").available_at
     expected = [((reported > at - pd.Timedelta("1h")) & (reported <= at)).sum() for at in moments]
     assert counts.tolist() == expected
@@ -165,7 +165,7 @@ def test_no_reports_give_a_missing_rate_and_a_count_of_zero():
 
 def test_a_subset_of_the_features_and_no_decisions_are_answered_too():
     world, decisions, rows = april()
-    one = batch(world, decisions, ROLLING[3:4])
+    one = batch(world, decisions, features=ROLLING[3:4])
     assert one[ROLLING[3].name].equals(rows[ROLLING[3].name])
     assert ROLLING[0].name not in one
     none = batch(world, decisions.iloc[:0])
@@ -206,7 +206,7 @@ def test_the_stream_reads_from_the_log_what_it_would_have_been_told(tmp_path):
     with Log(tmp_path / "desk.db") as log:
         log.append(reports(world, since="2013-04-16"))
         told = Stream(published(world)).play(reports(world, since="2013-04-16"), decisions)
-        read = Stream(published(world)).play(log.read(limit=1_000_000), decisions)
+        read = Stream(published(world)).play(log.read(0, 1_000_000), decisions)
     pd.testing.assert_frame_equal(told, read)
 
 

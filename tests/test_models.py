@@ -8,21 +8,19 @@ import pandas as pd
 import pytest
 
 from mlsys_lib import World
+from mlsys_lib.data import code_fingerprint
 from mlsys_lib.features import CATEGORIES, FEATURES, batch
 from mlsys_lib.models import (
     Column,
-    PackageError,
     Signature,
     backtest,
     boosted,
-    code_fingerprint,
     constant,
     fit,
-    load,
     logistic,
     rule_of_thumb,
-    save,
 )
+from mlsys_lib.package import PackageError, load, save
 
 BUILDERS = [constant, rule_of_thumb, logistic, boosted]
 
@@ -78,7 +76,7 @@ def rewritten(path, target, **changed):
 
 def resealed(path, target, change):
     """A copy whose manifest was changed and whose sums were reckoned anew, as a forger would."""
-    from mlsys_lib.models import _zipped
+    from mlsys_lib.package import _zipped
 
     with zipfile.ZipFile(path) as old:
         members = {n: old.read(n) for n in ("model.onnx", "manifest.json", "MODEL_CARD.md")}
@@ -133,12 +131,14 @@ def test_a_package_says_what_it_is(released, train):
 
 def test_the_hash_that_was_written_down_is_accepted(released):
     sha256 = load(released).sha256
-    assert load(released, sha256).sha256 == load(released, sha256[:12]).sha256 == sha256
+    assert (
+        load(released, sha256=sha256).sha256 == load(released, sha256=sha256[:12]).sha256 == sha256
+    )
 
 
 def test_another_file_than_the_released_one_is_refused(released):
     with pytest.raises(PackageError, match=r"late-\w+\.zip has the SHA-256 .* Take the file again"):
-        load(released, "0" * 64)
+        load(released, sha256="0" * 64)
 
 
 def test_a_flipped_byte_is_refused_or_changes_nothing(released, tmp_path):
@@ -167,7 +167,7 @@ def test_every_flipped_byte_is_seen_by_whoever_wrote_the_hash_down(released, tmp
     file = tmp_path / "flipped.zip"
     file.write_bytes(content)
     with pytest.raises(PackageError, match="another file"):
-        load(file, sha256)
+        load(file, sha256=sha256)
 
 
 @pytest.mark.parametrize("kept", [0, 10, 0.5, 0.99, -1])
@@ -246,7 +246,7 @@ def test_a_forged_list_of_sums_is_refused_by_the_hash_alone(released, tmp_path):
     forged = resealed(released, tmp_path / "forged.zip", renamed)
     assert load(forged).facts["stated"] == {"auc": "0.95"}
     with pytest.raises(PackageError, match="another file"):
-        load(forged, load(released).sha256)
+        load(forged, sha256=load(released).sha256)
 
 
 def test_unseen_names_and_values_are_counted_and_predicted(released, test_rows):

@@ -11,11 +11,11 @@ import pytest
 from prometheus_client import generate_latest
 
 from mlsys_lib import World
+from mlsys_lib.alerts import alerts
 from mlsys_lib.desk import Desk, Models
-from mlsys_lib.drift import Quality, Univariate, calibrate, ratios
+from mlsys_lib.drift import Labels, Quality, Univariate, calibrate, ratios
 from mlsys_lib.faults import renamed, silent_airline
 from mlsys_lib.features import published
-from mlsys_lib.monitoring import Labels, alerts
 from mlsys_lib.report import SHOWN, report, software
 from mlsys_lib.serving import Metrics
 from mlsys_lib.world import local_day
@@ -29,14 +29,14 @@ def told(log, quiet):
     reference = quiet[0][local_day(quiet[0].decided_at) < "2013-08-01"]
     rows = log[local_day(log.decided_at).between("2013-08-01", "2013-08-21")]
     rows, _ = renamed(rows, "2013-08-05 04:00", "2013-08-08 04:00", "carrier", "UA", ODD)
-    rows, _ = silent_airline(rows, "2013-08-12 04:00", "2013-08-17 04:00", "EV")
+    rows, _ = silent_airline(rows, "2013-08-12 04:00", "2013-08-17 04:00", carrier="EV")
     monitors = {}
     for name, detector, wait in (
-        ("checks", Quality(["carrier", "visib"]), "0D"),
-        ("KS & <chi>", Univariate(["carrier", "temp"]), "0D"),
+        ("checks", Quality(columns=["carrier", "visib"]), "0D"),
+        ("KS & <chi>", Univariate(columns=["carrier", "temp"]), "0D"),
         ("labels", Labels(), "2D"),
     ):
-        monitors[name] = ratios(detector, calibrate(detector, reference, 0.1), rows, wait)
+        monitors[name] = ratios(detector, calibrate(detector, reference, rate=0.1), rows, wait=wait)
     return rows, reference, monitors
 
 
@@ -124,7 +124,7 @@ def test_a_quiet_week_is_a_page_as_well(told, tmp_path):
 def test_days_that_cannot_be_judged_yet_are_no_gap_in_the_figures(told, tmp_path, caplog):
     rows, reference, monitors = told
     pending = local_day(rows.decided_at) >= "2013-08-20"
-    waiting = rows.assign(late=rows.late.mask(pending), label_at=rows.label_at.mask(pending))
+    waiting = rows.assign(late=rows.late.mask(pending), labelled_at=rows.labelled_at.mask(pending))
     page = unquote(report(tmp_path / "today.html", waiting, reference, monitors).read_text("utf-8"))
     assert ">came<" in page and ">expected<" in page
     assert not caplog.records  # matplotlib logs what it cannot place

@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 
 from mlsys_lib import World
-from mlsys_lib.desk import CLOCK, Desk, answered, keep_answers, replay
-from mlsys_lib.drift import Binned, Quality, Univariate, calibrate, ratios
-from mlsys_lib.events import Log
-from mlsys_lib.faults import feed_outage, label_times, tampered
-from mlsys_lib.features import FEATURES, Stream, batch, published
-from mlsys_lib.monitoring import Labels, alerts, performance
+from mlsys_lib.alerts import alerts, performance
+from mlsys_lib.desk import Desk, answered, keep_answers
+from mlsys_lib.drift import Binned, Labels, Quality, Univariate, calibrate, ratios
+from mlsys_lib.events import CLOCK, Log, replay
+from mlsys_lib.faults import feed_outage, tampered
+from mlsys_lib.features import FEATURES, batch, published
+from mlsys_lib.stream import Stream
 from tests.test_desk import models, packages  # noqa: F401
 
 FIRST, LAST = "2013-04-16 04:00", "2013-04-25 04:00"
@@ -52,7 +53,7 @@ def detectors(world, table, models):  # noqa: F811
         ("data checks", Quality()),
         ("KS and chi-squared", Univariate()),
         ("PSI", Binned()),
-        ("KS of the scores", Univariate(["probability"])),
+        ("KS of the scores", Univariate(columns=["probability"])),
         ("labels that lack", Labels()),
     ):
         made[name] = detector, calibrate(detector, reference, rate=0.1)
@@ -63,9 +64,13 @@ def labelled(world, rows, models):  # noqa: F811
     """What the monitors read: scores, and labels joined to them later."""
     if "probability" not in rows:
         rows = rows.assign(probability=models.full.predict(rows))
-    late = world.labels().set_index("flight_id").late
     moments = rows.decided_at.dt.as_unit("us")
-    joined = label_times(rows.assign(late=rows.flight_id.map(late), decided_at=moments), world)
+    known = world.labels().set_index("flight_id")
+    joined = rows.assign(
+        late=rows.flight_id.map(known.late),
+        labelled_at=rows.flight_id.map(known.available_at),
+        decided_at=moments,
+    )
     return joined.sort_values(["decided_at", "flight_id"], ignore_index=True)
 
 
@@ -105,7 +110,7 @@ def same_alarms(detectors, of_service, of_batch):
 
 
 def same_rows(of_service, of_batch):
-    columns = ["flight_id", "decided_at", *FEATURES, "probability", "late", "label_at"]
+    columns = ["flight_id", "decided_at", *FEATURES, "probability", "late", "labelled_at"]
     pd.testing.assert_frame_equal(
         of_service[columns], of_batch[columns], check_exact=True, check_dtype=False
     )

@@ -23,7 +23,7 @@ share = st.floats(0.01, 0.99)
 
 @given(st.lists(st.integers(), max_size=50, unique=True), st.integers(1, 60), st.integers(0, 9))
 def test_a_reservoir_holds_k_distinct_items_of_the_stream(stream, k, seed):
-    kept = reservoir(iter(stream), k, seed)
+    kept = reservoir(iter(stream), k, seed=seed)
     assert len(kept) == min(k, len(stream)) == len(set(kept))
     assert set(kept) <= set(stream)
 
@@ -32,7 +32,7 @@ def test_a_reservoir_is_uniform_over_the_stream():
     """Of 20,000 samples of 3 from 12, each item is in a quarter, and each pair in 1 of 22."""
     kept = np.zeros((20_000, 12))
     for seed in range(len(kept)):
-        kept[seed, reservoir(range(12), 3, seed)] = 1
+        kept[seed, reservoir(range(12), 3, seed=seed)] = 1
     together = kept.T @ kept / len(kept)
     assert np.abs(np.diag(together) - 3 / 12).max() < 4 * np.sqrt(3 / 16 / len(kept))
     pairs = together[np.triu_indices(12, 1)]
@@ -53,7 +53,7 @@ def test_a_reservoir_of_nothing_is_refused():
 @given(st.data(), st.lists(st.integers(0, 4), min_size=1, max_size=60), st.booleans())
 def test_a_stratified_sample_is_n_rows_without_replacement(data, strata, equal):
     n = data.draw(st.integers(0, len(strata)))
-    chosen = stratified(strata, n, equal)
+    chosen = stratified(strata, n, equal=equal)
     assert len(chosen) == n == len(set(chosen.tolist()))
     assert (np.diff(chosen) > 0).all()
     size, drawn = np.bincount(strata), np.bincount(np.asarray(strata)[chosen], minlength=5)

@@ -6,10 +6,9 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mlsys_lib import World
-from mlsys_lib.drift import calibrate, ratios
-from mlsys_lib.faults import REAL, label_times
-from mlsys_lib.monitoring import Labels
+from mlsys_lib import World, examples
+from mlsys_lib.drift import Labels, calibrate, ratios
+from mlsys_lib.faults import REAL
 from mlsys_lib.world import local_day
 
 ROOT = Path(__file__).parents[1]
@@ -44,7 +43,7 @@ def test_each_monitor_keeps_its_promise_or_stays_below(card):
 def test_labels_that_lack_are_counted_again(card, tool):
     """The one monitor that needs no feature and no model."""
     world = World("2013-12-31").hindsight()
-    rows = label_times(world.decisions(since="2013-02-01 05:00"), world)
+    rows = examples(world, world.decisions(since="2013-02-01 05:00"))
     rows = rows.assign(carrier=rows.flight_id.str.split("/").str[1].str[:2])
     days = local_day(rows.decided_at)
     rows = rows[tool["undisturbed"](days) & (days >= "2013-02-01")]
@@ -53,7 +52,7 @@ def test_labels_that_lack_are_counted_again(card, tool):
         detector = Labels()
         return {
             "labels that lack": ratios(
-                detector, calibrate(detector, reference, rate), watched, "2D"
+                detector, calibrate(detector, reference, rate=rate), watched, wait="2D"
             )
         }
 

@@ -23,11 +23,12 @@ import uvicorn
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mlsys_lib.desk import Desk, answered, replay
-from mlsys_lib.events import Log
+from mlsys_lib.desk import Desk, answered
+from mlsys_lib.events import Log, replay
 from mlsys_lib.features import published, schedule
-from mlsys_lib.models import load
-from mlsys_lib.serving import _alone, _options, _timetable, create_app, main
+from mlsys_lib.launch import _alone, _options, _timetable, main
+from mlsys_lib.package import load
+from mlsys_lib.serving import create_app
 from mlsys_lib.world import World
 from tests.serving_worker import desk_of, flights, serve
 from tests.test_desk import FLIGHT, STORM, day, models, packages, processes  # noqa: F401
@@ -77,7 +78,9 @@ def running(app):
 
 @pytest.fixture
 def client(desk, log, packages, tmp_path):  # noqa: F811
-    app = create_app(desk, log, packages[0].parent, tmp_path / "snapshot.json", poll=0.05)
+    app = create_app(
+        desk, log, models=packages[0].parent, snapshot=tmp_path / "snapshot.json", poll=0.05
+    )
     with running(app) as opened:
         yield opened
 
@@ -302,7 +305,7 @@ def test_a_second_service_in_a_folder_is_refused_until_the_first_is_gone(tmp_pat
         with pytest.raises(
             SystemExit, match=rf"runs in the folder {re.escape(str(tmp_path))}.*--folder"
         ):
-            main(["--folder", str(tmp_path)])
+            main(arguments=["--folder", str(tmp_path)])
         assert not (tmp_path / "models").exists()  # nothing was trained
         first.kill()
     with _alone(tmp_path):

@@ -19,7 +19,7 @@ lags = st.sampled_from(["0min", "10min", "3h"])
 @settings(max_examples=25, deadline=None)
 @given(moments, lags)
 def test_nothing_is_shown_before_it_is_available(moment, lag):
-    world = World(moment, lag)
+    world = World(moment, lag=lag)
     for method in PAST:
         table = getattr(world, method)(since=world.now - pd.Timedelta(days=3))
         assert not (table.available_at > world.now).any(), method
@@ -213,7 +213,7 @@ def test_each_row_sees_the_latest_observation_reported_by_its_own_decision(rows)
 @settings(max_examples=15, deadline=None)
 @given(st.integers(0, 40), st.sampled_from(["0min", "10min", "2h"]))
 def test_an_as_of_row_never_sees_the_future(hours_before, lag):
-    world = World("2013-03-12", lag)
+    world = World("2013-03-12", lag=lag)
     decisions = world.decisions(since="2013-03-09", lead=f"{hours_before}h")
     joined = examples(world, decisions)
     assert (

@@ -19,10 +19,10 @@ import pandas as pd
 from scipy.stats import binom
 
 from mlsys_lib import World
-from mlsys_lib.faults import REAL, label_times, scenario
+from mlsys_lib.alerts import alerts, losses, scorecard, standard_monitors
+from mlsys_lib.faults import REAL, scenario
 from mlsys_lib.features import batch
 from mlsys_lib.models import boosted, fit
-from mlsys_lib.monitoring import alerts, losses, scorecard, standard_monitors
 from mlsys_lib.world import local_day
 
 TARGET = Path(__file__).parents[1] / "book" / "_static" / "scorecard.csv"
@@ -80,11 +80,11 @@ def false_alarms(monitors):
 def served():
     """The log of the year, and how to score it again after something was changed in it."""
     world = World("2013-12-31").hindsight()
-    rows = label_times(batch(world, world.decisions(since="2013-01-01 05:00")), world)
+    rows = batch(world, world.decisions(since="2013-01-01 05:00"))
     month = local_day(rows.decided_at).dt.month
     models = {}
     for number in range(2, 13):
-        known = rows[(rows.label_at <= rows.decided_at[month == number].min()) & rows.late.notna()]
+        known = rows[(rows.labelled_at <= rows.decided_at[month == number].min()) & rows.late.notna()]
         models[number] = fit(boosted, known)
 
     def score(changed):
@@ -106,7 +106,7 @@ def main():
     calm = false_alarms(monitored(clean, clean[undisturbed(local_day(clean.decided_at))]))
     cards = []
     for seed in range(seeds):
-        broken, truth = scenario(clean.drop(columns="probability"), seed)
+        broken, truth = scenario(clean.drop(columns="probability"), seed=seed)
         broken = score(broken)
         sent = {name: alerts(table) for name, table in monitored(clean, broken).items()}
         cards.append(scorecard(sent, [*truth, *EVENTS], losses(clean, broken)))

@@ -6,8 +6,8 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from mlsys_lib.evaluation import cost, day_block
 from mlsys_lib.exercises.checker import Answer, exercise, expect
+from mlsys_lib.metrics import cost, day_block
 
 # -- expected_cost -----------------------------------------------------------------------------------
 

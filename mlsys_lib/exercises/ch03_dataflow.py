@@ -28,7 +28,7 @@ def _evening() -> tuple[World, pd.DataFrame]:
     flight = world.flights(since="2013-07-29 04:00").query("origin == 'LGA'").flight_id.iloc[0]
     moments = pd.date_range("2013-07-29 08:00", "2013-07-30 04:00", freq="5min", tz="UTC")
     asked = pd.DataFrame({"flight_id": flight, "decided_at": moments})
-    return world, batch(world, asked, [LEFT_LATE])
+    return world, batch(world, asked, features=[LEFT_LATE])
 
 
 # -- ingest ------------------------------------------------------------------------------------------
@@ -649,7 +649,7 @@ def _answers() -> pd.DataFrame:
     """What a sound pipeline answers for the decisions of 29 July 2013."""
     world = World("2013-07-30 04:00")
     features = [LEFT_LATE, Rolling("landed_late_2h", "arrivals", ("origin",), 2)]
-    rows = batch(world, world.decisions(since="2013-07-29 04:00"), features)
+    rows = batch(world, world.decisions(since="2013-07-29 04:00"), features=features)
     return rows[["flight_id", "left_late_1h", "landed_late_2h"]]
 
 

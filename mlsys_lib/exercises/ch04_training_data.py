@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 
 from mlsys_lib import World
-from mlsys_lib.evaluation import auc, day_block
 from mlsys_lib.exercises.checker import Answer, exercise, expect
 from mlsys_lib.features import batch
+from mlsys_lib.metrics import auc, day_block
 from mlsys_lib.sampling import majority
 from mlsys_lib.world import HOME
 

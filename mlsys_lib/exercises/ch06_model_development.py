@@ -12,9 +12,9 @@ import pandas as pd
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from mlsys_lib import World
-from mlsys_lib.evaluation import per_day
 from mlsys_lib.exercises.checker import Answer, exercise, expect
 from mlsys_lib.features import batch
+from mlsys_lib.metrics import per_day
 from mlsys_lib.models import boosted, fit
 
 Array = npt.NDArray[np.float64]
@@ -576,7 +576,7 @@ def reproduce(record, rows, now):
     known = rows[rows.labelled_at <= until]  # blank
     columns = record["columns"].split(",")  # blank
     options = {k: literal_eval(text) for k, text in record.items() if k not in others}  # blank
-    return fit(partial(boosted, **options), known, columns)  # blank
+    return fit(partial(boosted, **options), known, columns=columns)  # blank
 
 
 RECORD = {
@@ -596,10 +596,9 @@ NOW = {"data": "d41d8cd98f00", "code": "9e107d9d372b"}
 def _rows() -> pd.DataFrame:
     """The flights of the first week of February 2013 that landed, and when that was known."""
     world = World("2013-02-08")
-    known = world.labels().set_index("flight_id").available_at.rename("labelled_at")
     rows = batch(world, world.decisions(since="2013-02-01 05:00"))
     rows = rows[rows.label_status == "matured"]
-    return rows.join(known, on="flight_id").reset_index(drop=True)
+    return rows.reset_index(drop=True)
 
 
 def _scores(answer: Answer, **changed: str) -> Array:
@@ -732,5 +731,5 @@ def option_by_option(record, rows, now):
     return fit(
         lambda signature: boosted(signature, **options),
         rows.loc[rows.labelled_at.le(moment)],
-        columns,
+        columns=columns,
     )

@@ -181,7 +181,7 @@ class _Toy:
     def __init__(self) -> None:
         seen = pd.DataFrame({"carrier": ["AA", "DL", "UA"], "visib": [0.2, 5.0, 10.0]})
         seen = seen.assign(left_late=[0.1, 0.4, 0.9])
-        self.signature = Signature.of(seen, ["carrier", "visib", "left_late"])
+        self.signature = Signature.of(seen, columns=["carrier", "visib", "left_late"])
 
     def score(self, matrix: Any) -> Any:
         known = np.where(np.isnan(matrix), [0.55, 0.31, 0.17], matrix)

@@ -9,11 +9,11 @@ import numpy as np
 import pandas as pd
 
 from mlsys_lib import World
+from mlsys_lib.alerts import Policy, alerts, performance
 from mlsys_lib.exercises.checker import Answer, Exercise, exercise, expect
-from mlsys_lib.faults import label_times, silent_airline, unit_change
+from mlsys_lib.faults import silent_airline, unit_change
 from mlsys_lib.features import ROLLING, batch
 from mlsys_lib.models import fit, logistic
-from mlsys_lib.monitoring import Policy, alerts, performance
 from mlsys_lib.world import HOME, local_day
 
 # -- binned ------------------------------------------------------------------------------------------
@@ -575,7 +575,7 @@ def _april() -> pd.DataFrame:
 def real_days(answer: Answer) -> None:
     now = pd.Timestamp("2013-04-23 23:00", tz="UTC")
     rows = _april()
-    asked = rows.assign(probability=rows.p, label_at=rows.settled_at)
+    asked = rows.assign(probability=rows.p, labelled_at=rows.settled_at)
     expected = performance(asked[asked.day < "2013-04-23"], now).residual
     got = answer(rows[["day", "p", "late", "settled_at"]].copy(), now, 0.95)
     expect(np.asarray(got, float), [*expected, math.nan])
@@ -994,7 +994,7 @@ rule.mistake(
 
 @rule.alternative
 def with_the_policy(table):
-    return list(alerts(table, Policy(persistence=2))["start"])
+    return list(alerts(table, policy=Policy(persistence=2))["start"])
 
 
 @rule.alternative
@@ -1027,11 +1027,12 @@ def _served() -> tuple[pd.DataFrame, Any]:
     """Decisions of May 2013, and a model that learned from the four months before."""
     world = World("2013-06-01")
     lagged = [feature for feature in ROLLING if feature.name in _LAGGED]
-    rows = batch(world, world.decisions(since="2013-01-08 05:00"), lagged)
-    rows = label_times(rows, world)
+    rows = batch(world, world.decisions(since="2013-01-08 05:00"), features=lagged)
     day = local_day(rows.decided_at)
     taught = rows[(day < "2013-05-12") & rows.late.notna()]
-    model = fit(logistic, taught, ["carrier", "origin", "dep_minute", *_WEATHER_SEEN, *_LAGGED])
+    model = fit(
+        logistic, taught, columns=["carrier", "origin", "dep_minute", *_WEATHER_SEEN, *_LAGGED]
+    )
     return rows[day >= "2013-05-12"].reset_index(drop=True), model
 
 
@@ -1067,7 +1068,7 @@ def incident(name: str, by: str = "day") -> pd.DataFrame:
     if name == "A":
         rows, _ = silent_airline(rows, first, end)
     if name == "B":
-        rows, _ = unit_change(rows, first, end, "pressure", 0.02953, 0.0)
+        rows, _ = unit_change(rows, first, end, column="pressure", scale=0.02953, offset=0.0)
     since = first - pd.Timedelta(days=3) if by == "day" else first
     rows = rows[(rows.decided_at >= since) & (rows.decided_at < end)]
     age = (rows.decided_at - rows.observed_at) / pd.Timedelta("1min")
@@ -1078,7 +1079,7 @@ def incident(name: str, by: str = "day") -> pd.DataFrame:
         "gaps": rows[_LAGGED].isna().mean(axis=1),
         "pressure": rows.pressure,
         "visib": rows.visib,
-        "settled": rows.label_at - rows.decided_at <= pd.Timedelta("36h"),
+        "settled": rows.labelled_at - rows.decided_at <= pd.Timedelta("36h"),
         "lost": rows.label_status == "censored",
         "late": rows.late,
         "predicted": predicted,

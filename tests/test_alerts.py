@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 from scipy.stats import binom
 
 from mlsys_lib import monitoring
-from mlsys_lib.evaluation import auc, cost
+from mlsys_lib.alerts import (
+    Policy,
+    alerts,
+    detections,
+    losses,
+    performance,
+    scorecard,
+    standard_monitors,
+)
+from mlsys_lib.drift import estimated, ewma, limit, page_hinkley
 from mlsys_lib.faults import (
     REAL,
     Fault,
@@ -17,19 +26,7 @@ from mlsys_lib.faults import (
     label_delay,
     silent_airline,
 )
-from mlsys_lib.monitoring import (
-    Policy,
-    alerts,
-    detections,
-    estimated,
-    ewma,
-    limit,
-    losses,
-    page_hinkley,
-    performance,
-    scorecard,
-    standard_monitors,
-)
+from mlsys_lib.metrics import auc, cost
 from mlsys_lib.world import local_day
 
 # 1. Performance
@@ -39,8 +36,8 @@ def test_performance_sees_only_labels_that_are_mature(log):
     now = pd.Timestamp("2013-06-12 20:00", tz="UTC")
     seen = log[log.decided_at < "2013-07-01"]
     blind = seen.assign(
-        late=seen.late.where(seen.label_at <= now),
-        label_at=seen.label_at.where(seen.label_at <= now),
+        late=seen.late.where(seen.labelled_at <= now),
+        labelled_at=seen.labelled_at.where(seen.labelled_at <= now),
     )
     pd.testing.assert_frame_equal(performance(seen, now), performance(blind, now))
     table = performance(seen, now)
@@ -81,7 +78,10 @@ def test_estimates_without_labels_do_not_see_concept_drift(log):
 def test_charts_are_their_definitions(values, weight):
     mean = up = down = 0.0
     for value, smooth, sum_ in zip(
-        values, ewma(weight)(np.array(values)), page_hinkley(0.1)(np.array(values)), strict=True
+        values,
+        ewma(weight=weight)(np.array(values)),
+        page_hinkley(0.1)(np.array(values)),
+        strict=True,
     ):
         mean = (1 - weight) * mean + weight * value
         up, down = max(0, up + value - 0.1), max(0, down - value - 0.1)
@@ -106,7 +106,9 @@ def test_the_promised_rate_holds_on_weeks_that_the_limit_has_not_seen(chart, qui
         usual, seen = (
             performance(rows, "2013-10-03").residual.dropna() for rows in (reference, held_out)
         )
-        alarms += (chart((seen - usual.mean()).to_numpy()) > limit(chart, usual, promised)).sum()
+        alarms += (
+            chart((seen - usual.mean()).to_numpy()) > limit(chart, usual, rate=promised)
+        ).sum()
         checks += len(seen)
     assert checks > 130
     assert alarms <= binom.ppf(0.995, checks, promised)
@@ -135,10 +137,10 @@ def test_alerts_wait_group_and_keep_to_their_budget():
     assert sent["start"].dt.day.to_list() == [2, 3, 13, 17]
     assert sent["columns"].to_list() == ["a", "b", "a", "b"]
     assert sent.end.dt.day.to_list() == [6, 3, 13, 17] and sent.peak.max() == 4
-    assert alerts(table, Policy(persistence=2))["start"].dt.day.to_list() == [3]
-    assert alerts(table, Policy(threshold=3.5))["start"].dt.day.to_list() == [13]
-    assert alerts(table, Policy(budget=2))["start"].dt.day.to_list() == [2, 3]
-    assert alerts(table, Policy(quiet=30))["start"].dt.day.to_list() == [2, 3]
+    assert alerts(table, policy=Policy(persistence=2))["start"].dt.day.to_list() == [3]
+    assert alerts(table, policy=Policy(threshold=3.5))["start"].dt.day.to_list() == [13]
+    assert alerts(table, policy=Policy(budget=2))["start"].dt.day.to_list() == [2, 3]
+    assert alerts(table, policy=Policy(quiet=30))["start"].dt.day.to_list() == [2, 3]
     assert alerts(table * 0).empty
 
 

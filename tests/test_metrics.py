@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics
 
-from mlsys_lib.evaluation import (
-    Criterion,
+from mlsys_lib.metrics import (
     Estimate,
     auc,
     bias,
@@ -16,14 +15,11 @@ from mlsys_lib.evaluation import (
     calibration_error,
     cost,
     day_block,
-    discoveries,
-    fingerprint,
     log_loss,
     per_day,
-    release_report,
     reliability,
-    slices,
 )
+from mlsys_lib.release import Criterion, discoveries, fingerprint, release_report, slices
 
 
 @pytest.fixture(scope="module")
@@ -69,13 +65,13 @@ def test_the_interval_by_days_is_wider_than_the_one_by_rows(flights):
 def test_a_paired_difference_is_narrower_than_either_interval(flights):
     day, late, score = flights
     noisy = score + np.random.default_rng(2).normal(size=len(score)) * 0.01
-    gap, alone = day_block(auc, day, late, score, noisy), day_block(auc, day, late, score)
+    gap, alone = day_block(auc, day, late, score, against=noisy), day_block(auc, day, late, score)
     assert gap.high - gap.low < 0.3 * (alone.high - alone.low)
 
 
 def test_a_model_against_itself_is_a_tie_of_exactly_zero(flights):
     day, late, score = flights
-    gap = day_block(auc, day, late, score, score)
+    gap = day_block(auc, day, late, score, against=score)
     assert (gap.value, gap.low, gap.high) == (0, 0, 0) and gap.is_tie
 
 
@@ -123,7 +119,9 @@ def test_the_cost_is_what_adding_up_the_flights_gives(flights, threshold):
     day, late, score = flights
     flagged = score >= (1 / 6 if threshold is None else threshold)
     bill = np.where(flagged, np.where(late == 1, 0, 60), np.where(late == 1, 300, 0))
-    got = day_block(cost(300, 60, threshold), day, late, flagged if threshold is None else score)
+    got = day_block(
+        cost(300, 60, threshold=threshold), day, late, flagged if threshold is None else score
+    )
     assert got.value == pytest.approx(bill.mean(), abs=0.05)  # scores are grouped
     exact = day_block(cost(300, 60), day, late, flagged)
     assert exact.value == pytest.approx(bill.mean())
@@ -175,7 +173,7 @@ def test_the_calibration_error_is_what_bins_of_equal_mass_give(flights):
     day, late, score = flights
     ordered = np.argsort(score, kind="stable").reshape(20, -1)
     by_hand = np.abs((score - late)[ordered].mean(axis=1)).mean()
-    assert day_block(calibration_error(20), day, late, score).value == pytest.approx(
+    assert day_block(calibration_error(bins=20), day, late, score).value == pytest.approx(
         by_hand, abs=1e-3
     )
 
@@ -183,7 +181,8 @@ def test_the_calibration_error_is_what_bins_of_equal_mass_give(flights):
 def test_one_bin_sees_only_the_bias_and_more_bins_never_less(flights):
     day, late, score = flights
     errors = [
-        day_block(calibration_error(b), day, late, score, resamples=2).value for b in (1, 5, 20)
+        day_block(calibration_error(bins=b), day, late, score, resamples=2).value
+        for b in (1, 5, 20)
     ]
     assert errors[0] == pytest.approx(abs(score.mean() - late.mean()), abs=1e-6)
     assert errors == sorted(errors)  # each splits the bins before it
@@ -192,14 +191,14 @@ def test_one_bin_sees_only_the_bias_and_more_bins_never_less(flights):
 def test_a_constant_that_says_the_late_rate_has_no_calibration_error(flights):
     day, late, _ = flights
     figure = day_block(
-        calibration_error(20), day, late, np.full(len(day), late.mean()), resamples=2
+        calibration_error(bins=20), day, late, np.full(len(day), late.mean()), resamples=2
     )
     assert figure.value == pytest.approx(0)
 
 
 def test_no_bins_are_refused():
     with pytest.raises(ValueError, match="bins=0"):
-        calibration_error(0)
+        calibration_error(bins=0)
 
 
 def test_the_bins_of_a_reliability_table_hold_equal_mass_and_all_flights(flights):
@@ -315,7 +314,7 @@ def test_what_is_found_is_what_scipy_adjusts(sliced):
     ],
 )
 def test_a_verdict_is_open_where_the_interval_holds_the_limit(better, figure, verdict):
-    assert Criterion("bias", 0.02, better).verdict(figure) == verdict
+    assert Criterion("bias", 0.02, better=better).verdict(figure) == verdict
 
 
 def test_a_criterion_that_changed_has_another_fingerprint():
@@ -323,11 +322,11 @@ def test_a_criterion_that_changed_has_another_fingerprint():
     assert fingerprint(before) == fingerprint([Criterion("bias", np.float64(0.02))])
     assert fingerprint(before) != fingerprint([Criterion("bias", 0.03)])
     with pytest.raises(ValueError, match="below"):
-        Criterion("bias", 0.02, "less")
+        Criterion("bias", 0.02, better="less")
 
 
 def test_a_report_has_a_figure_for_each_criterion_and_no_other():
-    rules = [Criterion("bias", 0.02), Criterion("AUC", 0.7, "above")]
+    rules = [Criterion("bias", 0.02), Criterion("AUC", 0.7, better="above")]
     text = release_report("M", rules, {"AUC": Estimate(0.74, 0.72, 0.76), "bias": 0.03})
     assert "| bias | at most 0.02 | 0.03 | fail |" in text
     assert "| AUC | at least 0.7 | 0.740 [0.720, 0.760] | pass |" in text

@@ -1,7 +1,7 @@
 """Alarms that are worth their noise: performance under label delay, alerts, a score against the truth.
 
 All of it reads one log, a row a decision: `flight_id`, `decided_at`, the features, `probability`, and
-once it is known `late` and `label_at` (`mlsys_lib.faults.label_times` adds when that was).
+once it is known `late` and `labelled_at` (`mlsys_lib.examples` gives both).
 
 1. **Performance.** `performance` knows which labels are mature; `estimated` does without; `ewma` and
    `page_hinkley` chart the daily residual, with a `limit` from the spread of days. `Labels` and
@@ -9,38 +9,19 @@ once it is known `late` and `label_at` (`mlsys_lib.faults.label_times` adds when
 2. **Alerts.** A `Policy` turns ratios into `alerts`; `scorecard` holds these against the truth log.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from mlsys_lib import drift
-from mlsys_lib.evaluation import Metric, cost
 from mlsys_lib.faults import Fault
-from mlsys_lib.world import World, local_day
+from mlsys_lib.metrics import FALSE_ALARM, MISS
+from mlsys_lib.world import World, local_day, midnight
 
-__all__ = [
-    "Expected",
-    "Labels",
-    "Policy",
-    "alerts",
-    "detections",
-    "estimated",
-    "ewma",
-    "limit",
-    "losses",
-    "page_hinkley",
-    "performance",
-    "scorecard",
-    "standard_monitors",
-]
-
-Array = npt.NDArray[np.float64]
 Rows = pd.DataFrame
-MISS, FALSE_ALARM = 300, 60  # per flight: the course's assumption
 COMPLETE = 0.95  # share of a day's outcomes that must be known before the day is judged
 
 
@@ -53,7 +34,7 @@ def performance(rows: Rows, now: str | pd.Timestamp) -> pd.DataFrame:
     Parameters
     ----------
     rows : pandas.DataFrame of shape (n_decisions, n_columns)
-        With `probability`, `late` and `label_at`. A label counts if ``label_at <= now``.
+        With `probability`, `late` and `labelled_at`. A label counts if ``labelled_at <= now``.
     now : str or pandas.Timestamp
         UTC where naive.
 
@@ -67,11 +48,9 @@ def performance(rows: Rows, now: str | pd.Timestamp) -> pd.DataFrame:
 
     Examples
     --------
-    >>> from mlsys_lib import World
-    >>> from mlsys_lib.faults import label_times
+    >>> from mlsys_lib import World, examples
     >>> world = World("2013-04-24")
-    >>> rows = label_times(world.decisions(since="2013-04-22 04:00"), world)
-    >>> rows = rows.merge(world.labels()[["flight_id", "late"]]).assign(probability=0.2)
+    >>> rows = examples(world, world.decisions(since="2013-04-22 04:00")).assign(probability=0.2)
     >>> performance(rows, "2013-04-23 22:00")[["decisions", "settled", "late", "cost"]].round(2)
                 decisions  settled  late   cost
     2013-04-22        985     1.00  0.59  24.72
@@ -80,13 +59,13 @@ def performance(rows: Rows, now: str | pd.Timestamp) -> pd.DataFrame:
     moment = World(now).now
     asked = rows[rows.decided_at <= moment]
     day = local_day(asked.decided_at)
-    settled = asked.label_at <= moment
+    settled = asked.labelled_at <= moment
     late = asked.late.where(settled)
     p = asked.probability.where(late.notna())
     columns = {"late": late, "probability": p, "residual": late - p, "cost": _price(late, p)}
     table = pd.DataFrame(columns).groupby(day).mean()
     # When enough was known: a quantile in which what is still open comes last.
-    arrived = asked.label_at.where(settled, moment + pd.Timedelta("3650D"))
+    arrived = asked.labelled_at.where(settled, moment + pd.Timedelta("3650D"))
     table["known_at"] = arrived.groupby(day).quantile(COMPLETE, interpolation="higher")
     known = settled.groupby(day).agg(["size", "mean"])
     table = table.where(known["mean"] >= COMPLETE).rename_axis(None)
@@ -95,198 +74,10 @@ def performance(rows: Rows, now: str | pd.Timestamp) -> pd.DataFrame:
     return table
 
 
-def estimated(metric: Metric, probability: npt.ArrayLike) -> float:
-    """What a metric is expected to be if the probabilities are right. It needs no label.
-
-    Parameters
-    ----------
-    metric : callable
-        Of `mlsys_lib.evaluation`: ``auc``, ``log_loss``, ``cost(300, 60)``.
-    probability : array of shape (n_flights,)
-        Calibrated. Each flight counts as late with its probability, and as not late with the rest.
-
-    Returns
-    -------
-    float
-        Blind to all that makes the probabilities wrong: concept drift leaves it where it was.
-
-    References
-    ----------
-    Guillory et al. (2021), "Predicting with confidence on unseen distributions", ICCV.
-
-    Examples
-    --------
-    >>> from mlsys_lib.evaluation import auc, cost
-    >>> p = [0.1, 0.2, 0.6]
-    >>> round(estimated(auc, p), 2), round(estimated(cost(300, 60), p), 1)
-    (0.76, 34.0)
-    """
-    score = np.sort(np.asarray(probability, float))
-    return float(metric(score, score, 1.0 - score))
-
-
-class Expected:
-    """The cost that the probabilities themselves expect, against the reference's. Needs no label.
-
-    Examples
-    --------
-    >>> usual, now = (pd.DataFrame({"probability": p}) for p in ([0.1, 0.2, 0.6], [0.2, 0.2, 0.2]))
-    >>> Expected().fit(usual).score(now).round(2).to_dict()
-    {'cost': 0.41}
-    """
-
-    def fit(self, reference: Rows) -> Self:
-        """What a flight is expected to cost."""
-        self._usual = estimated(cost(MISS, FALSE_ALARM), reference.probability)
-        return self
-
-    def score(self, window: Rows) -> pd.Series:
-        """The relative difference."""
-        now = estimated(cost(MISS, FALSE_ALARM), window.probability)
-        return pd.Series({"cost": abs(now / self._usual - 1)})
-
-
-class Labels:
-    """Outcomes that do not come, airline by airline.
-
-    Parameters
-    ----------
-    patience : str, default "36h"
-        How long after a decision its outcome is expected, at most. Score windows that much later.
-    least : int, default 20
-        Airlines with fewer flights in the window are left out.
-
-    Examples
-    --------
-    >>> at = pd.date_range("2013-06-03", periods=4, freq="h", tz="UTC")
-    >>> known = [at[0] + pd.Timedelta("4h"), at[1] + pd.Timedelta("40h"), pd.NaT, at[3]]
-    >>> rows = pd.DataFrame({"carrier": "EV", "decided_at": at, "label_at": known})
-    >>> Labels(least=4).fit(rows).score(rows).to_dict()
-    {'EV': 0.5}
-    """
-
-    def __init__(self, patience: str = "36h", least: int = 20) -> None:
-        self.patience, self._least = pd.Timedelta(patience), least
-
-    def fit(self, reference: Rows) -> Self:
-        """Nothing to learn: what is usual, `calibrate` finds."""
-        self._carriers = sorted(set(reference.carrier))
-        return self
-
-    def score(self, window: Rows) -> pd.Series:
-        """The share of each airline's flights that have neither a label nor a cancellation by then."""
-        absent = ~(window.label_at - window.decided_at <= self.patience)
-        airlines = absent.groupby(window.carrier)
-        share: pd.Series = airlines.mean().where(airlines.size() >= self._least)
-        return share.reindex(self._carriers).fillna(0.0)
-
-
-Chart = Callable[[Array], Array]
-
-
-def ewma(weight: float = 0.2) -> Chart:
-    """A chart: the exponentially weighted mean of daily residuals, its size whatever the sign.
-
-    References
-    ----------
-    Roberts (1959), "Control chart tests based on geometric moving averages", Technometrics 1.
-
-    Examples
-    --------
-    >>> ewma(0.5)(np.array([0.0, 0.4, 0.4, 0.0]))
-    array([0.  , 0.2 , 0.3 , 0.15])
-    """
-
-    def chart(residual: Array) -> Array:
-        mean = pd.Series([0.0, *residual]).ewm(alpha=weight, adjust=False).mean()
-        return mean.abs().to_numpy()[1:]
-
-    return chart
-
-
-def page_hinkley(slack: float) -> Chart:
-    """A chart: how far the sum of daily residuals has drifted off, less a slack for each day.
-
-    Parameters
-    ----------
-    slack : float
-        Half of the shift worth finding, in the unit of the residual.
-
-    References
-    ----------
-    Page (1954), "Continuous inspection schemes", Biometrika 41.
-
-    Examples
-    --------
-    >>> page_hinkley(0.1)(np.array([0.0, 0.4, 0.4, 0.0]))
-    array([0. , 0.3, 0.6, 0.5])
-    """
-
-    def chart(residual: Array) -> Array:
-        up = down = 0.0
-        found = []
-        for value in residual:
-            up, down = max(0.0, up + value - slack), max(0.0, down - value - slack)
-            found.append(max(up, down))
-        return np.array(found)
-
-    return chart
-
-
-def limit(chart: Chart, residual: npt.ArrayLike, rate: float = 1 / 30, seed: int = 0) -> float:
-    """The limit that a chart exceeds on a promised share of undisturbed days.
-
-    Parameters
-    ----------
-    chart : callable
-        `ewma`, `page_hinkley` or any function from the values of days to statistics.
-    residual : array of shape (n_days,)
-        Of two undisturbed weeks or more; the spread of days, not that of flights, sets the limit.
-    rate : float, default 1/30
-    seed : int, default 0
-
-    Returns
-    -------
-    float
-        By simulation: 40 years of 365 days, drawn in weeks so that neighbours stay neighbours.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than 14 days.
-
-    Notes
-    -----
-    Each week is centred on the mean of the others, as the weeks to come will be. A bias that moves with
-    the season outlasts a week, and a chart with a long memory sums it up: where it is much of the slack of
-    `page_hinkley`, weeks that it has not seen exceed the limit more often than promised.
-
-    Examples
-    --------
-    >>> residual = np.random.default_rng(1).normal(0, 0.08, 200)
-    >>> round(limit(np.abs, residual, rate=0.05), 2)
-    0.15
-
-    References
-    ----------
-    Künsch (1989), "The jackknife and the bootstrap for general stationary observations", Annals of
-    Statistics 17.
-    """
-    days = np.asarray(residual, float)
-    if len(days) < 14:
-        raise ValueError(f"{len(days)} days are too few to know their spread; give 14 or more")
-    week = np.arange(len(days)) // 7
-    others = (days.sum() - np.bincount(week, days)) / (len(days) - np.bincount(week))
-    days = days - others[week]
-    starts = np.random.default_rng(seed).integers(0, len(days), (40, 53, 1))
-    years = days[(starts + np.arange(7)) % len(days)].reshape(40, -1)
-    return float(np.quantile([chart(year) for year in years], 1 - rate))
-
-
 # 2. Alerts
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Policy:
     """When an alarm becomes an alert that somebody reads.
 
@@ -309,7 +100,7 @@ class Policy:
     budget: int | None = None
 
 
-def alerts(table: pd.DataFrame, policy: Policy | None = None) -> pd.DataFrame:
+def alerts(table: pd.DataFrame, *, policy: Policy | None = None) -> pd.DataFrame:
     """The alerts that a policy makes of daily ratios.
 
     Parameters
@@ -327,7 +118,7 @@ def alerts(table: pd.DataFrame, policy: Policy | None = None) -> pd.DataFrame:
     --------
     >>> days = pd.date_range("2013-06-01", periods=6, tz="UTC")
     >>> table = pd.DataFrame({"visib": [0.5, 1.2, 1.1, 0, 0, 0], "temp": [0, 0, 2.0, 1.5, 0, 0]}, days)
-    >>> alerts(table, Policy(persistence=2))[["start", "columns", "peak"]]
+    >>> alerts(table, policy=Policy(persistence=2))[["start", "columns", "peak"]]
                           start columns  peak
     0 2013-06-03 00:00:00+00:00   visib   1.1
     1 2013-06-04 00:00:00+00:00    temp   1.5
@@ -361,7 +152,7 @@ def alerts(table: pd.DataFrame, policy: Policy | None = None) -> pd.DataFrame:
     return pd.DataFrame(sent, columns=[*moments, "columns", "peak"]).astype(moments)
 
 
-def detections(sent: pd.DataFrame, log: Iterable[Fault], grace: str = "2D") -> pd.Series:
+def detections(sent: pd.DataFrame, log: Iterable[Fault], *, grace: str = "2D") -> pd.Series:
     """When each fault was found: the first alert that began after it had.
 
     Parameters
@@ -428,6 +219,7 @@ def scorecard(
     sent: Mapping[str, pd.DataFrame],
     log: Iterable[Fault],
     lost: pd.DataFrame,
+    *,
     grace: str = "2D",
 ) -> pd.DataFrame:
     """Each monitor against the truth log.
@@ -456,7 +248,7 @@ def scorecard(
     months = local_day(lost.decided_at).nunique() / 30
     table = {}
     for name, table_sent in sent.items():
-        found = detections(table_sent, harmful, grace)
+        found = detections(table_sent, harmful, grace=grace)
         true = np.any([_within(table_sent["start"], f, grace) for f in harmful], axis=0).sum()
         often = (len(table_sent) - float(true)) / months / 30  # false alarms a day
         delay = [(found[f.name] - f.start) / pd.Timedelta("1D") for f in harmful]
@@ -481,13 +273,15 @@ def _lost(lost: pd.DataFrame, fault: Fault, found: Any) -> float:
     return max(0.0, float(lost.loc[hit, "usual" if fault.real else "extra"].sum()))
 
 
-def standard_monitors(reference: Rows, rows: Rows, rate: float = 1 / 30) -> dict[str, pd.DataFrame]:
+def standard_monitors(
+    reference: Rows, rows: Rows, *, rate: float = 1 / 30
+) -> dict[str, pd.DataFrame]:
     """Ten monitors, calibrated on one reference to one rate, on one log.
 
     Parameters
     ----------
     reference : pandas.DataFrame of shape (n_decisions, n_columns)
-        Undisturbed days, with `probability`, `late` and `label_at`.
+        Undisturbed days, with `probability`, `late` and `labelled_at`.
     rows : pandas.DataFrame of shape (n_decisions, n_columns)
         The log to watch.
     rate : float, default 1/30
@@ -502,27 +296,27 @@ def standard_monitors(reference: Rows, rows: Rows, rate: float = 1 / 30) -> dict
         "KS and chi-squared": drift.Univariate(),
         "PSI": drift.Binned(),
         "MMD": drift.RandomFeatures(features=512),
-        "KS of the scores": drift.Univariate(["probability"]),
-        "expected cost": Expected(),
-        "labels that lack": Labels(),
+        "KS of the scores": drift.Univariate(columns=["probability"]),
+        "expected cost": drift.Expected(),
+        "labels that lack": drift.Labels(),
     }
     made = {}
     for name, detector in detectors.items():
-        wait = "2D" if isinstance(detector, Labels) else "0D"
-        thresholds = drift.calibrate(detector, reference, rate)
-        made[name] = drift.ratios(detector, thresholds, rows, wait)
+        wait = "2D" if isinstance(detector, drift.Labels) else "0D"
+        thresholds = drift.calibrate(detector, reference, rate=rate)
+        made[name] = drift.ratios(detector, thresholds, rows, wait=wait)
     usual, seen = (performance(log, "2100-01-01").dropna() for log in (reference, rows))
     seen = seen.sort_values("known_at", kind="stable")
-    charts: dict[str, tuple[str, Chart]] = {
-        "EWMA of residuals": ("residual", ewma()),
-        "Page-Hinkley of residuals": ("residual", page_hinkley(usual.residual.std() / 2)),
+    charts: dict[str, tuple[str, drift.Chart]] = {
+        "EWMA of residuals": ("residual", drift.ewma()),
+        "Page-Hinkley of residuals": ("residual", drift.page_hinkley(usual.residual.std() / 2)),
         "realised cost": ("cost", np.abs),
     }
-    checked = drift.midnight(local_day(seen.known_at))
+    checked = midnight(local_day(seen.known_at))
     for name, (column, chart) in charts.items():
         centre = usual[column].mean()
         values = chart((seen[column] - centre).to_numpy())
-        high = limit(chart, usual[column] - centre, rate)
+        high = drift.limit(chart, usual[column] - centre, rate=rate)
         made[name] = pd.DataFrame({column: values / high}, checked).groupby(level=0).max()
         made[name].attrs["wait"] = "1D"
     return made
