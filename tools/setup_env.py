@@ -184,7 +184,7 @@ def create(venv, python):
         print(f"{venv.name} is unfinished, or of another Python or folder: making it anew.")
         shutil.rmtree(str(venv))
     try:
-        run(python, "-m", "venv", venv)
+        run(python, "-m", "venv", venv.resolve())  # it refuses a link
     except subprocess.CalledProcessError:
         sys.exit(
             f"{python} could not make an environment (see above). "
