@@ -397,6 +397,14 @@ def test_notebooks_run_without_a_network_where_the_machine_allows():
     assert "Network is unreachable" in done.stderr
 
 
+def test_readme_says_how_each_command_reads_without_make():
+    helped = re.findall(r"^([a-z-]+):.*## (?!- )", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    rows = re.findall(
+        r"^\| `make ([a-z-]+)` \| .*`", (ROOT / "README.md").read_text(), re.MULTILINE
+    )
+    assert set(helped) - {"help"} == set(rows)
+
+
 def test_contributing_gives_a_reason_for_every_dependency():
     table = (ROOT / "CONTRIBUTING.md").read_text().split("## Dependencies")[1]
     texts = PROJECT["dependencies"] + [text for extra in EXTRAS.values() for text in extra]
