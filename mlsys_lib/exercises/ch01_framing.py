@@ -367,6 +367,15 @@ def _lucky() -> pd.DataFrame:
     return rows
 
 
+def _unsure() -> pd.DataFrame:
+    """Simulated: against flagging nobody the model saves 120 on each of 60 days; against the rule 480 or -180 in turn."""
+    rows = pd.DataFrame({"day": np.repeat(np.arange(60), 20), "flight": np.tile(np.arange(20), 60)})
+    rows["late"] = (rows.flight == 0).astype(int)
+    rows["model"] = (rows.flight <= 3).astype(int)
+    rows["rule"] = (rows.flight <= 11 * (rows.day % 2)).astype(int)
+    return rows.drop(columns="flight")
+
+
 def _says(answer: Answer, trial: pd.DataFrame, **changes: float) -> object:
     plan = PLAN | {name.replace("_", " "): value for name, value in changes.items()}
     said = answer(trial.copy(), plan)
@@ -417,6 +426,13 @@ def too_short(answer: Answer) -> None:
 @worth_building.claim("it says no where three lucky days of sixty carry the whole saving")
 def lucky_days(answer: Answer) -> None:
     expect(_says(answer, _lucky(), build=0, run=0), False)
+
+
+@worth_building.claim(
+    "it says no where the saving against the rule is the largest, and so unsure that it may not pay"
+)
+def unsure_rule(answer: Answer) -> None:
+    expect(_says(answer, _unsure(), build=0, run=95), False)
 
 
 RIVALS = ("nobody", "everybody", "the rule")
@@ -515,6 +531,12 @@ def any_plan(draw):
 
 
 worth_building.mistake(
+    "only the rival that is the cheapest on average is asked",
+    fails="unsure_rule",
+    old="min(-gap.high for gap in gaps)",
+    new="-max(gaps, key=lambda gap: gap.value).high",
+)
+worth_building.mistake(
     "the saving is taken for a day's, and it is a flight's",
     fails="clear_case",
     old="len(trial) / trial.day.nunique() * plan",
@@ -572,7 +594,7 @@ worth_building.mistake(
 
 worth_building.mistake(
     "the interval need only leave out nought, and the mean saving pays",
-    fails="any_plan",
+    fails="unsure_rule",
     old="return bool(saved * flights > spent)",
     new="mean = min(-gap.value for gap in gaps)\n    return bool(saved > 0 and mean * flights > spent)",
 )
