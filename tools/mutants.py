@@ -15,6 +15,7 @@ import ast
 import contextlib
 import copy
 import difflib
+import importlib
 import multiprocessing as mp
 import os
 import queue
@@ -284,6 +285,7 @@ class Task:
     chapter: str
     name: str
     text: str
+    score: Score
     said: str = ""
     seconds: float = 0.0
 
@@ -292,12 +294,9 @@ def work(pipe: Any) -> None:
     """Judge what comes through the pipe, and send back what the check said."""
     _limit_memory()
     warnings.simplefilter("ignore")
-    from mlsys_lib.exercises import chapters
-
-    known = {(c, e.name): e for c, all_ in chapters().items() for e in all_}
     while True:
         chapter, name, text = pipe.recv()
-        exercise = known[chapter, name]
+        exercise = getattr(importlib.import_module(f"mlsys_lib.exercises.{chapter}"), name)
         started = time.perf_counter()
         with open(os.devnull, "w") as void, contextlib.redirect_stdout(void):
             said = exercise.judge(exercise.defined(text), shrink=False)
@@ -309,7 +308,11 @@ def _limit_memory() -> None:
         import resource
     except ImportError:  # Windows has no such limit
         return
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    with contextlib.suppress(ValueError, OSError):  # nor does macOS keep this one
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+
+
+_ONE_AT_A_TIME = threading.Lock()
 
 
 class Worker(threading.Thread):
@@ -327,6 +330,10 @@ class Worker(threading.Thread):
             except queue.Empty:
                 break
             task.said = self.judged(task)
+            with _ONE_AT_A_TIME:
+                task.score.left -= 1
+                if not task.score.left:
+                    task.score.report()
         self.stop()
 
     def judged(self, task: Task) -> str:
@@ -360,11 +367,60 @@ class Worker(threading.Thread):
             self.process = None
 
 
-def judge(tasks: list[Task], workers: int, seconds: float) -> None:
-    """Judge all tasks; each then holds what was said of it."""
+class Score:
+    """The tasks of one exercise, the unchanged solution first; reported when the last one is judged."""
+
+    def __init__(self, chapter: str, exercise: Any) -> None:
+        self.where, self.source = exercise.where, exercise.solution_source
+        self.claims = len(exercise.claims)
+        self.cases = sum(g.count for g in exercise.cases.values())
+        self.argued = {ast.unparse(bare(exercise.changed(e))): e for e in exercise.equivalents}
+        texts = [ast.unparse(bare(self.source)), *mutants(self.source)]
+        self.right, *self.tasks = (Task(chapter, exercise.name, text, self) for text in texts)
+        self.left = len(texts)
+
+    def report(self) -> None:
+        """Print the score, and what survives."""
+        if self.right.said != "correct":
+            print(f"{self.where}: its check says {self.right.said!r} of the solution itself")
+            return
+        count = Counter(task.said for task in self.tasks)
+        killed = len(self.tasks) - len(self.alive) - len(self.argued) + len(self.stale)
+        print(
+            f"{self.where}: {self.claims} claims, {self.cases} cases, check {self.right.seconds:.2f} s; "
+            f"{len(self.tasks)} mutants, {killed} killed ({count['never ended']} never ended), "
+            f"{len(self.argued) - len(self.stale)} equivalent, {len(self.alive)} alive, "
+            f"{sum(task.seconds for task in self.tasks):.0f} s",
+        )
+        for task in self.alive:
+            print(f"  alive ({task.said}):\n{change(self.source, task.text)}")
+        for e in self.stale:
+            print(f"  called equivalent, and it is not: {e.old!r} -> {e.new!r} ({e.reason})")
+        sys.stdout.flush()
+
+    @property
+    def alive(self) -> list[Task]:
+        """What is accepted without a reason, or breaks the checker."""
+        said = ("correct", "broken")
+        return [t for t in self.tasks if t.said in said and t.text not in self.argued]
+
+    @property
+    def stale(self) -> list[Any]:
+        """What is called equivalent, and is rejected or is no mutant."""
+        accepted = {task.text for task in self.tasks if task.said == "correct"}
+        return [e for text, e in self.argued.items() if text not in accepted]
+
+    @property
+    def is_whole(self) -> bool:
+        return self.right.said == "correct" and not self.alive and not self.stale
+
+
+def judge(scores: list[Score], workers: int, seconds: float) -> None:
+    """Judge the tasks of all exercises, and report each when it is done."""
     waiting: queue.Queue[Task] = queue.Queue()
-    for task in tasks:
-        waiting.put(task)
+    for score in scores:
+        for task in [score.right, *score.tasks]:
+            waiting.put(task)
     threads = [Worker(waiting, seconds) for _ in range(workers)]
     for thread in threads:
         thread.start()
@@ -379,35 +435,6 @@ def change(source: str, text: str) -> str:
     return "\n".join(f"    {line}" for line in lines if not line.startswith(("---", "+++", "@@")))
 
 
-def report(exercise: Any, tasks: list[Task]) -> bool:
-    """Print the score of one exercise, and what survives; say whether nothing does."""
-    source = exercise.solution_source
-    argued = {ast.unparse(bare(exercise.changed(e))): e for e in exercise.equivalents}
-    right, *tasks = (
-        tasks  # the unchanged solution comes first: what rejects everything proves nothing
-    )
-    if right.said != "correct":
-        print(f"{exercise.where}: its check says {right.said!r} of the solution itself")
-        return False
-    alive = [t for t in tasks if t.said in ("correct", "broken") and t.text not in argued]
-    made = {task.text: task.said for task in tasks}
-    stale = [e for text, e in argued.items() if made.get(text) != "correct"]
-    count = Counter("never ended" if t.said == "never ended" else "" for t in tasks)["never ended"]
-    check = f"{sum(len(g.known()) for g in exercise.cases.values())} generated cases"
-    print(
-        f"{exercise.where:28} {len(exercise.claims):2} claims, {check}; {len(tasks)} mutants: "
-        f"{len(tasks) - len(alive) - len(argued) + len(stale)} killed ({count} never ended), "
-        f"{len(argued) - len(stale)} equivalent, {len(alive)} alive; "
-        f"check {right.seconds:.2f} s, mutants {sum(t.seconds for t in tasks):.0f} s",
-        flush=True,
-    )
-    for task in alive:
-        print(f"  alive ({task.said}):\n{change(source, task.text)}")
-    for e in stale:
-        print(f"  called equivalent, and it is not: {e.old!r} -> {e.new!r} ({e.reason})")
-    return not alive and not stale
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("which", nargs="*", help="chapters or exercises: ch01, ch01.expected_cost")
@@ -416,24 +443,19 @@ def main() -> None:
     asked = parser.parse_args()
     from mlsys_lib.exercises import chapters
 
-    started, whole = time.perf_counter(), True
-    todo: dict[Any, list[Task]] = {}
-    for chapter, exercises in chapters().items():
-        for exercise in exercises:
-            if not asked.which or {exercise.where, exercise.where.partition(".")[0]} & {
-                *asked.which
-            }:
-                source = exercise.solution_source
-                texts = [ast.unparse(bare(source)), *mutants(source)]
-                todo[exercise] = [Task(chapter, exercise.name, text) for text in texts]
-    if not todo:
+    started = time.perf_counter()
+    scores = [
+        Score(chapter, exercise)
+        for chapter, exercises in chapters().items()
+        for exercise in exercises
+        if not asked.which or {exercise.where, exercise.where.partition(".")[0]} & {*asked.which}
+    ]
+    if not scores:
         sys.exit(f"no exercise is called {' or '.join(asked.which)}; ask for ch01, or ch01.metric")
-    judge([task for tasks in todo.values() for task in tasks], asked.workers, asked.seconds)
-    for exercise, tasks in todo.items():
-        whole &= report(exercise, tasks)
-    total = sum(map(len, todo.values())) - len(todo)
-    print(f"{total} mutants in {time.perf_counter() - started:.0f} s")
-    sys.exit(not whole)
+    judge(scores, asked.workers, asked.seconds)
+    total, alive = sum(len(s.tasks) for s in scores), sum(len(s.alive) for s in scores)
+    print(f"{total} mutants, {alive} alive, in {time.perf_counter() - started:.0f} s")
+    sys.exit(not all(score.is_whole for score in scores))
 
 
 if __name__ == "__main__":
