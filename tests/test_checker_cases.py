@@ -67,18 +67,21 @@ def test_deliveries_lose_nothing_and_come_twice_and_out_of_order():
     assert any([*dict.fromkeys(a)] != [1, 2, 3, 4] for a in arrived)
 
 
-def test_a_fault_begins_anywhere_and_names_itself():
-    sound = pd.DataFrame({"precip": np.ones(30), "wind": np.arange(30.0)})
+def test_a_fault_begins_anywhere_and_names_itself_and_some_tables_are_sound():
+    def month(year, number):
+        return pd.DataFrame({"precip": np.ones(number + 20), "wind": float(year)})
+
     breaks = {
         "millimetres": lambda rows: rows.assign(precip=rows.precip * 25.4),
         "dead wind": lambda rows: rows.assign(wind=0.0),
     }
-    faulty = drawn(cases.faulty(sound, breaks))
-    assert {name for name, _ in faulty} == {*breaks}
-    hit = {int((table.precip > 1).sum()) for name, table in faulty if name == "millimetres"}
-    assert {1, 30} <= hit and len(hit) > 3
-    assert sound.precip.eq(1).all()
-    assert all((table.dtypes == sound.dtypes).all() for _, table in faulty)
+    found = drawn(cases.faulty(cases.months(month, 2013, 2023), breaks), 100)
+    assert {name for name, _ in found} == {None, *breaks}
+    assert {int(table.wind.max()) for name, table in found if name is None} == {2013, 2023}
+    assert all((table.precip == 1).all() for name, table in found if name != "millimetres")
+    hit = {float((table.precip > 1).mean()) for name, table in found if name == "millimetres"}
+    assert 1 in hit and min(hit) < 0.1 and len(hit) > 4
+    assert all(table.index.equals(pd.RangeIndex(len(table))) for _, table in found)
 
 
 def test_the_search_for_the_smallest_case_ends_after_its_steps():

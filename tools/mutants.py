@@ -1,6 +1,6 @@
 """Derive wrong answers from each solution, and see that its check rejects them: `make mutants`.
 
-    python tools/mutants.py [ch01 | ch01.expected_cost ...] [--workers 2] [--seconds 20]
+    python tools/mutants.py [ch01 | ch01.expected_cost ...] [--workers 2] [--seconds 30]
 
 A mutant is the solution with one small change: a comparison, a boundary, a constant, an operator, a
 dropped statement or keyword, swapped arguments, `mean` for `median`, no sort. One that changes nothing
@@ -439,7 +439,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("which", nargs="*", help="chapters or exercises: ch01, ch01.expected_cost")
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--seconds", type=float, default=20, help="the most that a check may take")
+    parser.add_argument("--seconds", type=float, default=30, help="the most that a check may take")
     asked = parser.parse_args()
     from mlsys_lib.exercises import chapters
 

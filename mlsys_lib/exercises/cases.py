@@ -37,6 +37,7 @@ __all__ = [
     "index",
     "labels",
     "moments",
+    "months",
     "names",
     "near",
     "probabilities",
@@ -322,22 +323,30 @@ def deliveries(draw: Draw, sent: Sequence[Any]) -> list[Any]:
     return arrived
 
 
+# -- for checks that a reader writes: sound and broken tables ----------------------------------------
+
+
+def months(load: Callable[[int, int], Any], *years: int) -> Strategy:
+    """What ``load(year, month)`` gives, for any month of these years."""
+    return st.tuples(st.sampled_from(years), st.integers(1, 12)).map(lambda when: load(*when))
+
+
 @st.composite
 def faulty(
-    draw: Draw, sound: pd.DataFrame, breaks: Mapping[str, Callable[[pd.DataFrame], pd.DataFrame]]
-) -> tuple[str, pd.DataFrame]:
-    """The name of a break, and a table with it: in all rows, from some row on, in every seventh, or in one.
+    draw: Draw, sound: Strategy, breaks: Mapping[str, Callable[[pd.DataFrame], pd.DataFrame]]
+) -> tuple[str | None, pd.DataFrame]:
+    """A sound table and None, or the name of a break and a table with it.
 
-    Each of `breaks` takes rows of the table and gives them back broken, in the same order.
+    The break is in all rows, from some row on, in every seventh, or in one. Each of `breaks` takes rows of
+    the table and gives them back broken, in the same order.
     """
-    name = draw(st.sampled_from(list(breaks)))
-    start = draw(st.integers(0, max(len(sound) - 1, 0)))
-    place = np.arange(len(sound))
+    table = draw(sound)
+    name = draw(st.sampled_from([None, *breaks]))
+    if name is None or table.empty:
+        return None, table
+    place, start = np.arange(len(table)), draw(st.integers(0, len(table) - 1))
     hit = draw(st.sampled_from([place >= 0, place >= start, place % 7 == 0, place == start]))
-    broken = sound.copy()
-    changed = breaks[name](sound[hit].copy())
-    for column in changed.columns:
-        values = broken[column].astype(object) if hit.any() else broken[column]
-        values[hit] = changed[column]
-        broken[column] = values.astype(changed[column].dtype)
-    return name, broken
+    broken = breaks[name](table[hit].copy())
+    whole = pd.concat([broken, table[~hit]])
+    whole.index = pd.Index(np.r_[place[hit], place[~hit]])
+    return name, whole.sort_index().set_axis(table.index)

@@ -55,6 +55,7 @@ wrong answer is named with its reason, as in
 import functools
 import inspect
 import itertools
+import re
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -460,11 +461,11 @@ def _values(failed: NotYet) -> dict[str, str]:
         return {"differs": apart}
     rows = {"expected": shown.value(failed.expected), "got": shown.value(failed.got)}
     said = difference(failed.got, failed.expected, failed.how)
-    plain = max(map(len, rows.values())) < 60 and rows["expected"] != rows["got"]
-    return rows if plain and said.endswith(_SEEN) else rows | {"differs": said}
+    is_seen = max(map(len, rows.values())) < 60 and rows["expected"] != rows["got"]
+    return rows if is_seen and not _OF_ANOTHER_KIND.match(said) else rows | {"differs": said}
 
 
-_SEEN = ("is another", "the opposite", "are others", "another moment", "another span of time")
+_OF_ANOTHER_KIND = re.compile("(at .* )?it is .*, not |it bears|its index|in column")
 
 
 def _error(error: BaseException | None, answer: Answer) -> dict[str, str]:

@@ -64,7 +64,7 @@ def kind(shown: object) -> str:
     for types, name in _KINDS:
         if isinstance(shown, types):
             return name
-    name = type(shown).__name__
+    name = type(shown).__name__.lstrip("_")
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
 
@@ -163,7 +163,10 @@ def _value(shown: Any, depth: int) -> str:
     for types, show in _SHOWN:
         if isinstance(shown, types):
             return show(shown, depth)
-    return _cut(re.sub(r" at 0x[0-9a-fA-F]+", "", repr(shown)), _WIDE)
+    text = repr(shown)
+    if text.startswith("<") and " object at 0x" in text:
+        return kind(shown)
+    return _cut(re.sub(r" at 0x[0-9a-fA-F]+", "", text), _WIDE)
 
 
 def _joined(elements: Any, depth: int) -> str:
