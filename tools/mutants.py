@@ -295,7 +295,10 @@ def work(pipe: Any) -> None:
     _limit_memory()
     warnings.simplefilter("ignore")
     while True:
-        chapter, name, text = pipe.recv()
+        try:
+            chapter, name, text = pipe.recv()
+        except EOFError:  # whoever asked is gone
+            return
         exercise = getattr(importlib.import_module(f"mlsys_lib.exercises.{chapter}"), name)
         started = time.perf_counter()
         with open(os.devnull, "w") as void, contextlib.redirect_stdout(void):
@@ -428,11 +431,22 @@ def judge(scores: list[Score], workers: int, seconds: float) -> None:
         thread.join()
 
 
+def _common(one: str, other: str) -> int:
+    """How many characters two texts begin with alike."""
+    pairs = enumerate(zip(one, other, strict=False))
+    return next((i for i, (a, b) in pairs if a != b), min(len(one), len(other)))
+
+
 def change(source: str, text: str) -> str:
-    """The lines in which a mutant differs from its source."""
+    """The lines in which a mutant differs from its source; of long ones the neighbourhood of the change."""
     old, new = ast.unparse(bare(source)).splitlines(), text.splitlines()
     lines = difflib.unified_diff(old, new, lineterm="", n=0)
-    return "\n".join(f"    {line}" for line in lines if not line.startswith(("---", "+++", "@@")))
+    changed = [line for line in lines if not line.startswith(("---", "+++", "@@"))]
+    if len(changed) == 2 and max(map(len, changed)) > 100:
+        start = max(_common(*(line[1:] for line in changed)) - 30, 1)
+        end = max(_common(*(line[::-1] for line in changed)) - 30, 0)
+        changed = [f"{line[0]}...{line[start : len(line) - end]}..." for line in changed]
+    return "\n".join(f"    {line}" for line in changed)
 
 
 def main() -> None:

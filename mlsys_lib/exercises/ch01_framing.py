@@ -523,9 +523,7 @@ def any_plan(draw):
     else:
         spent = (saved["mean"] - 1.5 * saved.below).min()
     if spent < 0:
-        spent = (
-            0 if least["mean"] < 0.5 * least.below else max(0, least["mean"] - 0.5 * least.below)
-        )
+        spent = max(0, least["mean"] - 0.5 * least.below)
     share = draw(st.sampled_from([0, 0.5, 1]))
     plan |= {"build": (1 - share) * spent * days, "run": share * spent}
     return trial, draw(cases.reordered(plan))

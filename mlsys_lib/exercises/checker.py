@@ -44,12 +44,45 @@ Where the answer takes what cannot be drawn (an open database), or gives what mu
 be compared (a rule, a contract), `run` says how: it gets the answer and the arguments, and returns what
 must be equal. Where the solution is not the only right answer, `truth` says of the arguments what is.
 
+>>> @exercise(hints=["What is no rate?", "Below 0, above 1.", "((rates < 0) | (rates > 1)).any()"])
+... def alarm():
+...     """A rule that takes an array of rates and says whether one of them cannot be a rate."""
+...     return lambda rates: bool(((rates < 0) | (rates > 1)).any())
+>>> @alarm.generated(
+...     "rates of which one may be broken",
+...     run=lambda answer, rates, broken: answer()(rates),
+...     truth=lambda rates, broken: broken,
+... )
+... def any_rates(draw):
+...     rates, broken = draw(cases.array(cases.probabilities(), 3)), draw(cases.st.booleans())
+...     return rates + [1.01 * broken, 0, 0], broken
+>>> alarm.judge(lambda: lambda rates: bool((rates >= 1).any()))
+Not yet: it must be right for rates of which one may be broken. The smallest case found on which it is not:
+  rates     array([0.0, 0.0, 1.0])
+  broken    False
+  expected  False
+  got       True
+
 **Choices.** An exercise that asks for decisions has `choices`: for each question, its options with the
-reason why each wrong one is wrong, and None for the right one.
+reason why each wrong one is wrong, and None for the right one. All wrong combinations are tested.
+
+>>> @exercise(hints=["Who wakes up?"])
+... def urgency():
+...     """Is a dead feed worth a "page" or a "ticket"?"""
+...     return {"dead feed": "page"}
+>>> urgency.choices({"dead feed": {"page": None, "ticket": "it grows by the hour"}}, lambda q: f"the {q} fits")
+>>> urgency.judge(lambda: {"dead feed": "ticket"})
+Not yet: the dead feed fits.
+  got       'ticket'
+  because   it grows by the hour
 
 **Mutants.** ``python tools/mutants.py ch01`` derives wrong answers from each solution. One that is no
-wrong answer is named with its reason, as in
-``late_rate.equivalent("late is 0 or 1", old="late.sum()", new="(late > 0).sum()")``.
+wrong answer is named with its reason, as the solution's text and what stands in its place:
+
+>>> late_rate.equivalent("late is 0 or 1", old="late.sum()", new="(late > 0).sum()")
+
+What a claim hands to the answer is a copy, so that a try which changes it spoils nothing; an object of your
+own is not copied: make it anew in each claim. What `cached` functions give a reader must be a copy too.
 '''
 
 import functools
