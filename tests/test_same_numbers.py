@@ -18,7 +18,9 @@ from tools import setup_env
 ROOT = Path(__file__).resolve().parent.parent
 NOTEBOOKS = sorted(tool.FOLDER.glob("*.ipynb"))
 EXCUSED = dict(
-    re.findall(r"^(\S+ \S+) +# (.+)$", (ROOT / "tests/excused_on_newer.txt").read_text(), re.M)
+    re.findall(
+        r"^([^#\s]\S* \S+) +# (.+)$", (ROOT / "tests/excused_on_newer.txt").read_text(), re.M
+    )
 )
 # How a library names its types and where an object lies are no results: "np.float64(0.3)" is 0.3.
 NO_RESULT = re.compile(
@@ -28,12 +30,13 @@ NO_RESULT = re.compile(
 NUMBER = re.compile(r"(?<![\w.])[-−+]?(?:\d[\d,]*)?\.?\d+(?:[eE][-+]?\d+)?")
 
 
-def shown(cell):
-    """All that a cell shows as text: streams, results, tables, errors."""
+def shown(cell, *, stream="stdout"):
+    """All that a cell shows as text: results, tables, errors, and one of its streams."""
     texts = []
     for output in cell.get("outputs", []):
-        text = output.get("text") or output.get("data", {}).get("text/plain") or ""
-        texts += [text, output.get("ename", ""), output.get("evalue", "")]
+        if output.get("name", stream) == stream:
+            text = output.get("text") or output.get("data", {}).get("text/plain") or ""
+            texts += [text, output.get("ename", ""), output.get("evalue", "")]
     return "\n".join(texts)
 
 
@@ -47,14 +50,16 @@ def numbers(text):
 
 
 def differences(stored, fresh):
-    """The first numbers that two runs of a notebook do not share, one line a cell."""
+    """What two runs of a notebook do not share: the first number of a cell, and its warnings."""
     said = []
     for before, after in zip(stored.cells, fresh.cells, strict=True):
-        if "nbval-ignore-output" in before.metadata.get("tags", []):
-            continue
         pairs = zip_longest(numbers(shown(before)), numbers(shown(after)), fillvalue="nothing")
-        if first := next((pair for pair in pairs if pair[0] != pair[1]), None):
+        first = next((pair for pair in pairs if pair[0] != pair[1]), None)
+        if first and "nbval-ignore-output" not in before.metadata.get("tags", []):
             said.append(f"{before.id}: stored {first[0]}, now {first[1]}")
+        warned = shown(after, stream="stderr").strip()
+        if warned and not shown(before, stream="stderr").strip():
+            said.append(f"{before.id}: now warns: {warned.splitlines()[0]}")
     return said
 
 
@@ -67,7 +72,8 @@ def test_a_newer_python_shows_the_numbers_that_are_stored(path):
     stored, fresh = tool.read(path), tool.read(path)
     tool.execute(fresh, path.parent)
     found = differences(stored, fresh)
-    assert [line for line in found if f"{path.stem} {line.split(':')[0]}" not in EXCUSED] == []
+    found = [line for line in found if f"{path.stem} {line.split(':')[0]}" not in EXCUSED]
+    assert not found, "\n".join(found)
 
 
 def test_every_excuse_is_for_a_cell_that_exists():
@@ -75,9 +81,9 @@ def test_every_excuse_is_for_a_cell_that_exists():
     assert set(EXCUSED) <= cells
 
 
-def run_of(*texts):
+def run_of(*texts, stream="stdout"):
     """A notebook whose cells printed these texts."""
-    outputs = [[{"output_type": "stream", "name": "stdout", "text": text}] for text in texts]
+    outputs = [[{"output_type": "stream", "name": stream, "text": text}] for text in texts]
     cells = [
         {"cell_type": "code", "id": f"c{i}", "metadata": {}, "source": "", "outputs": output}
         for i, output in enumerate(outputs)
@@ -115,3 +121,9 @@ def test_another_way_to_write_a_number_is_no_difference(before, after):
 )
 def test_another_number_is_a_difference(before, after):
     assert len(differences(run_of("7", before), run_of("7", after))) == 1
+
+
+def test_a_new_warning_is_a_difference_and_its_numbers_are_none():
+    quiet, loud = run_of("", stream="stderr"), run_of("cell.py:4: Pandas4Warning", stream="stderr")
+    assert differences(quiet, loud) == ["c0: now warns: cell.py:4: Pandas4Warning"]
+    assert differences(loud, loud) == differences(loud, quiet) == []
