@@ -35,7 +35,7 @@ class Column:
     ----------
     name, unit : str
     low, high : float
-        The smallest and largest value in the training rows; infinite for names, and where all are missing.
+        The smallest and largest value in the training rows; infinite for names.
     names : tuple of str
         For a column of names: those that training saw, sorted. The code of a name is its position.
 
@@ -75,16 +75,15 @@ class Column:
         Raises
         ------
         ValueError
-            If it holds no text where names belong; or text, times or infinite values elsewhere.
+            If all are missing; if it holds no text where names belong; or text, times or infinite values
+            elsewhere.
         """
         name, there = str(values.name), values.dropna()
         column = cls(name, UNITS.get(name, "unknown"))
-        if name in CATEGORIES:
-            if there.empty:
-                raise ValueError(f"column {name} names nothing in {len(values)} rows; leave it out")
-            return replace(column, names=tuple(sorted(there.unique(), key=str)))
         if there.empty:
-            return column
+            raise ValueError(f"column {name} is missing in all {len(values)} rows; leave it out")
+        if name in CATEGORIES:
+            return replace(column, names=tuple(sorted(there.unique(), key=str)))
         seen = column.encoded(there)
         if np.abs(seen).max() > np.finfo(np.float32).max:
             raise ValueError(f"column {name} holds what float32 cannot; make it missing")
