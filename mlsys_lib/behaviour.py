@@ -6,7 +6,7 @@ has `predict(rows)` and `signature`: a fitted `mlsys_lib.models.Model`, or a `Pa
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -32,7 +32,7 @@ class Behaviour:
         about. It gets a copy, so that it may change it.
     broken : callable
         ``broken(before, after)`` says of each flight whether its two predictions violate it.
-    allowed : float, default 0
+    allowed : float
         The share of flights that may, in [0, 1].
     """
 
@@ -40,7 +40,7 @@ class Behaviour:
     name: str
     change: Change
     broken: Callable[[Array, Array], npt.NDArray[np.bool_]]
-    allowed: float = field(default=0.0, kw_only=True)
+    allowed: float
 
     def __post_init__(self) -> None:
         checks.within(self.allowed, 0, 1, "allowed")
@@ -114,7 +114,7 @@ def directional(
     checks.one_of(sign, (1, -1), "sign")
     checks.within(tolerance, 0, 1, "tolerance")
     return Behaviour(
-        "direction", name, change, lambda old, new: sign * (new - old) < -tolerance, allowed=allowed
+        "direction", name, change, lambda old, new: sign * (new - old) < -tolerance, allowed
     )
 
 
@@ -139,9 +139,7 @@ def minimum(
     """
     checks.within(low, 0, high, "low")
     checks.within(high, low, 1, "high")
-    return Behaviour(
-        "minimum", name, choose, lambda old, new: (new < low) | (new > high), allowed=allowed
-    )
+    return Behaviour("minimum", name, choose, lambda old, new: (new < low) | (new > high), allowed)
 
 
 def suite(
@@ -194,9 +192,7 @@ def suite(
 
 def _still(kind: str, name: str, change: Change, tolerance: float, allowed: float) -> Behaviour:
     checks.within(tolerance, 0, 1, "tolerance")
-    return Behaviour(
-        kind, name, change, lambda old, new: np.abs(new - old) > tolerance, allowed=allowed
-    )
+    return Behaviour(kind, name, change, lambda old, new: np.abs(new - old) > tolerance, allowed)
 
 
 def _run(

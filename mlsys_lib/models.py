@@ -52,9 +52,8 @@ class Column:
     names: tuple[str, ...] = field(default=(), kw_only=True)
 
     def __post_init__(self) -> None:
-        if odd := [
-            text for text in (self.name, self.unit, *self.names) if not isinstance(text, str)
-        ]:
+        texts = [self.name, self.unit, *self.names]
+        if odd := [text for text in texts if not isinstance(text, str)]:
             raise ValueError(f"column {self.name!r} must have names of text, not {odd[0]!r}")
         if len(set(self.names)) < len(self.names) or not self.low <= self.high:
             raise ValueError(f"column {self.name} must have each name once, and low up to high")

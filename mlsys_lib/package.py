@@ -181,12 +181,7 @@ def load(path: Place, *, sha256: str | None = None) -> Package:
             f"the one that was released. {_AGAIN}"
         )
     with _refusing(f"{path} is no packaged model, or is damaged", _AGAIN):
-        members, sums = _unzipped(content)
-    for name, member in members.items():
-        if _sum(name, member) not in sums:
-            raise PackageError(
-                f"{name} in {path} was altered: its SHA-256 is not the one in {_SUMS}. {_AGAIN}"
-            )
+        members = _unzipped(content)
     with _refusing(f"manifest.json in {path} is none that this library writes", _ANEW):
         signature, facts = _read(members["manifest.json"])
         card = members["MODEL_CARD.md"].decode()
@@ -204,7 +199,7 @@ def _refusing(what: str, remedy: str) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise
-    except Exception as error:
+    except Exception as error:  # RecursionError as well, of json
         raise PackageError(f"{what}: {error}. {remedy}") from None
 
 
@@ -249,8 +244,8 @@ def _stated(column: Column) -> dict[str, Any]:
 
 def _read(manifest: bytes) -> tuple[Signature, dict[str, Any]]:
     facts = json.loads(manifest)
-    if facts["format"] != FORMAT:
-        raise ValueError(f"its format is {facts['format']}, not {FORMAT}")
+    if facts.get("format") != FORMAT:
+        raise ValueError(f"its format is {facts.get('format')}, not {FORMAT}")
     kinds = {name: type(fact).__name__ for name, fact in facts.items()}
     if kinds != _KINDS:
         raise ValueError(f"its fields are {kinds}, not {_KINDS}")
@@ -274,13 +269,17 @@ def _zipped(*members: bytes) -> bytes:
     return content.getvalue()
 
 
-def _unzipped(content: bytes) -> tuple[dict[str, bytes], list[str]]:
+def _unzipped(content: bytes) -> dict[str, bytes]:
     with zipfile.ZipFile(io.BytesIO(content)) as archive:
         names = (*_MEMBERS, _SUMS)
         if sum(archive.getinfo(name).file_size for name in names) > LARGEST:
             raise ValueError(f"it unpacks to more than {LARGEST:,} bytes")
         members = {name: archive.read(name) for name in names}
-    return members, members.pop(_SUMS).decode().splitlines()
+    sums = members.pop(_SUMS).decode().splitlines()
+    for name, member in members.items():
+        if _sum(name, member) not in sums:
+            raise ValueError(f"{name} was altered, its SHA-256 is not the one in {_SUMS}")
+    return members
 
 
 def _card(signature: Signature, facts: dict[str, Any]) -> str:

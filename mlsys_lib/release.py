@@ -89,7 +89,7 @@ def slices(
     table = pd.concat([part for part, _ in made]).rename_axis("slice")
     if twice := table.index[table.index.duplicated()].to_list():
         raise ValueError(
-            f"two slices are called {twice[0]!r}; rename one's value, or name its column once"
+            f"two slices are called {twice[0]!r}; rename a value, or name a column once"
         )
     table.insert(7, "excess", table.gap - whole.gap.iloc[0])
     return table[table.days >= 20]

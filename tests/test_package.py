@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import pickle
 import zipfile
 
 import numpy as np
@@ -163,12 +164,9 @@ def test_a_package_differs_nowhere_from_its_model_where_float32_has_no_values_be
 
 def test_saving_leaves_the_model_as_it_was(winter, tmp_path):
     model = fit(small, winter)
-    before = model.predict(winter)
-    thresholds = [tree.nodes.copy() for [tree] in model.estimator._predictors]
+    before = pickle.dumps(model.estimator)
     save(model, tmp_path, winter.head(10))
-    np.testing.assert_array_equal(model.predict(winter), before)
-    for old, [tree] in zip(thresholds, model.estimator._predictors, strict=True):
-        np.testing.assert_array_equal(old, tree.nodes)
+    assert pickle.dumps(model.estimator) == before
 
 
 class OwnClassifier(ClassifierMixin, BaseEstimator):
@@ -363,7 +361,7 @@ def test_a_swapped_graph_is_refused(winter, released, tmp_path):
     with zipfile.ZipFile(other) as archive:
         graph = archive.read("model.onnx")
     mixed = rewritten(released, tmp_path / "mixed.zip", model=graph)
-    with pytest.raises(PackageError, match=r"model\.onnx in .*mixed\.zip was altered.*Take"):
+    with pytest.raises(PackageError, match=r"mixed\.zip .*model\.onnx was altered.*Take"):
         load(mixed)
 
 
@@ -371,10 +369,10 @@ def test_an_altered_manifest_or_card_is_refused(released, tmp_path):
     with zipfile.ZipFile(released) as archive:
         manifest, card = archive.read("manifest.json"), archive.read("MODEL_CARD.md")
     fewer = rewritten(released, tmp_path / "a.zip", manifest=manifest.replace(b'"UA"', b'"AU"'))
-    with pytest.raises(PackageError, match=r"manifest\.json in .*a\.zip was altered"):
+    with pytest.raises(PackageError, match=r"a\.zip .*manifest\.json was altered"):
         load(fewer)
     better = rewritten(released, tmp_path / "b.zip", MODEL_CARD=card.replace(b"0.75", b"0.95"))
-    with pytest.raises(PackageError, match=r"MODEL_CARD\.md in .*b\.zip was altered"):
+    with pytest.raises(PackageError, match=r"b\.zip .*MODEL_CARD\.md was altered"):
         load(better)
 
 
