@@ -159,7 +159,7 @@ def columns(table: pd.DataFrame, wanted: Iterable[str], *, remedy: str) -> None:
     Raises
     ------
     ValueError
-        If it is no table, or a column is missing.
+        If it is no table, or a column is missing or there twice.
 
     Examples
     --------
@@ -170,8 +170,11 @@ def columns(table: pd.DataFrame, wanted: Iterable[str], *, remedy: str) -> None:
     """
     if not isinstance(table, pd.DataFrame):
         raise ValueError(f"a table is wanted, not {type(table).__name__}; {remedy}")
-    if lacking := [name for name in wanted if name not in table.columns]:
+    names = list(wanted)
+    if lacking := [name for name in names if name not in table.columns]:
         raise ValueError(f"the table lacks {lacking}; {remedy}")
+    if doubled := [name for name in names if list(table.columns).count(name) > 1]:
+        raise ValueError(f"the table holds {doubled} twice; keep one column of each name")
 
 
 def same_length(**given: Any) -> int:
@@ -336,6 +339,20 @@ def within(value: float, low: float, high: float, name: str) -> None:
     if not good:
         ends = f"from {low:g} to {high:g}" if np.isfinite(high) else f"at {low:g} or above"
         raise ValueError(f"{name}={value!r} must lie {ends}")
+
+
+def whole(value: int, name: str) -> None:
+    """Refuse what is no whole number of one or more.
+
+    Examples
+    --------
+    >>> whole(0, "bins")
+    Traceback (most recent call last):
+        ...
+    ValueError: bins=0 must be a whole number of one or more
+    """
+    if not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{name}={value!r} must be a whole number of one or more")
 
 
 def _listed(values: Iterable[Any]) -> str:
