@@ -391,8 +391,9 @@ def _cells(values: npt.ArrayLike, name: str) -> pd.Series:
 
 def _votes(said: pd.DataFrame) -> pd.DataFrame:
     checks.columns(said, [], remedy="one column a rule")
-    if len(odd := np.argwhere(~(said.isin([0, 1]) | said.isna()).to_numpy())):
-        row, rule = odd[0]
+    odd = said.notna() & ~said.isin([0, 1])
+    if len(places := np.argwhere(odd.to_numpy(bool))):
+        row, rule = places[0]
         raise ValueError(
             f"votes are 1, 0 or missing; {said.columns[rule]!r} says {said.iloc[row, rule]!r}"
         )

@@ -509,7 +509,8 @@ def examples(world: World, decisions: pd.DataFrame) -> pd.DataFrame:
     asked["decided_at"] = asked.decided_at.astype(observed.available_at.dtype)
     rows = _scheduled(world, asked)
     rows = rows.join(_as_of(observed, rows))
-    labels = world.labels()[["flight_id", "late", "status", "available_at"]]
+    first = rows.sched_dep.min() if len(rows) else world.now
+    labels = world.labels(since=first)[["flight_id", "late", "status", "available_at"]]
     labels.columns = ["flight_id", "late", "label_status", "labelled_at"]
     rows = rows.join(labels.set_index("flight_id"), on="flight_id")
     return rows.assign(label_status=rows.label_status.fillna("pending"))
@@ -525,7 +526,8 @@ def _asked(decisions: pd.DataFrame) -> pd.DataFrame:
 
 def _scheduled(world: World, asked: pd.DataFrame) -> pd.DataFrame:
     """The decisions with what the timetable says of their flights; refused where it was not out."""
-    flights = world._operations.set_index("flight_id")
+    table = world._operations
+    flights = table[table.flight_id.isin(asked.flight_id)].set_index("flight_id")
     if len(unknown := asked.flight_id[~asked.flight_id.isin(flights.index)]):
         raise ValueError(
             f"no flight {unknown.iloc[0]!r} ({len(unknown)} of the ids do not exist); World.decisions() gives ids"
