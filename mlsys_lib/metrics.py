@@ -199,7 +199,7 @@ def calibration_error(*, bins: int = 20) -> Metric:
     >>> [round(day_block(calibration_error(bins=b), [1, 1, 2, 2], late, p).value, 2) for b in (1, 2)]
     [0.0, 0.3]
     """
-    checks.whole(bins, "bins")
+    checks.whole(bins, 1, "bins")
     share = np.linspace(0, 1, bins + 1)
 
     def error(score: Array, late: Array, other: Array) -> Array:
@@ -430,7 +430,7 @@ def reliability(
     """
     late, score = checks.binary(y, "y"), checks.probabilities(p, "p")
     day = day_codes(days, y=late, p=score)
-    checks.whole(bins, "bins")
+    checks.whole(bins, 1, "bins")
     group = _equal_mass(score, bins)
     weights = _day_weights(day, 1000)
     flights = weights @ by_day(day, group, np.ones(len(day)))
@@ -507,7 +507,7 @@ def _interval(figures: Array) -> Estimate:
 
 def _day_weights(day: Codes, resamples: int) -> Array:
     """How often each day counts: once each in the first row, as drawn with replacement in the others."""
-    checks.whole(resamples, "resamples")
+    checks.whole(resamples, 1, "resamples")
     days = int(day.max()) + 1
     drawn = np.random.default_rng(0).multinomial(days, np.full(days, 1 / days), size=resamples)
     return np.vstack([np.ones(days), drawn])

@@ -78,7 +78,7 @@ def slices(
     if not names:
         raise ValueError("columns is empty; name at least one")
     checks.columns(rows, names, remedy="name columns of few values that it has")
-    checks.whole(at_least, "at_least")
+    checks.whole(at_least, 1, "at_least")
     inside = np.clip(predicted, 1e-12, 1 - 1e-12)
     loss = -np.where(late == 1, np.log(inside), np.log1p(-inside))
     added = [np.ones(len(day)), late, predicted, loss]
