@@ -192,7 +192,7 @@ def same_length(**given: Any) -> int:
     >>> same_length(days=[1, 2], y=[0])
     Traceback (most recent call last):
         ...
-    ValueError: days and y must have one length of one or more; got 2 and 1
+    ValueError: days, y must have one length of one or more; got 2, 1
     """
     lengths = {
         name: len(values) if isinstance(values, Sized) else 0 for name, values in given.items()

@@ -86,8 +86,8 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_promises():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (([1, 2], [0, 1], [0.5]), "days, y and p must have one length .* 2, 2 and 1"),
-        (([1, 1, 2, 2, 3, 3], [0, 1, 0, 1, 0], [0.5] * 6), "one length .* 6, 5 and 6"),
+        (([1, 2], [0, 1], [0.5]), "days, y, p must have one length .* 2, 2, 1"),
+        (([1, 1, 2, 2, 3, 3], [0, 1, 0, 1, 0], [0.5] * 6), "one length .* 6, 5, 6"),
         (([], [], []), "one length of one or more"),
         (([1, 1], [0, 1], [0.1, 0.2]), "one day .* at least two"),
         (([1, 2], [0, np.nan], [0.1, 0.2]), "y holds 1 missing .* position 1"),
@@ -112,7 +112,7 @@ def test_bad_input_is_named(arguments, message):
 @pytest.mark.parametrize(
     ("against", "message"),
     [
-        ([0.1], "days, y, p and against must have one length"),
+        ([0.1], "days, y, p, against must have one length"),
         ([0.1, np.nan], "against holds 1 missing"),
         ([0.1, -np.inf], "against holds 1 missing or infinite"),
     ],
