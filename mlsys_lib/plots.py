@@ -5,7 +5,6 @@ byte, so that CI compares figures like any other output.
 """
 
 import io
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mlsys_lib.files import write
 from mlsys_lib.metrics import Estimate
 
 # Okabe and Ito's colours, which colour-blind readers tell apart, without the yellow that white hides.
@@ -58,9 +58,7 @@ class Chart:
 
     def save(self, path: Path) -> None:
         """Write the figure as an SVG file, replacing it in one step."""
-        scratch = path.with_suffix(".svg.tmp")
-        scratch.write_text(self._repr_svg_(), encoding="utf-8")
-        os.replace(scratch, path)
+        write(path, self._repr_svg_().encode())
 
 
 def bars(
@@ -137,9 +135,10 @@ def lines(
     chart, axes = _canvas(title, xlabel, ylabel)
     for label, values in curves.items():
         (line,) = axes.plot(x, values, linewidth=2)
-        _label_end(
-            axes, label, np.asarray(x)[-1], np.asarray(values, float)[-1], str(line.get_color())
-        )
+        known = np.flatnonzero(np.isfinite(np.asarray(values, float)))
+        if len(known):  # at its last point
+            end = np.asarray(x)[known[-1]], np.asarray(values, float)[known[-1]]
+            _label_end(axes, label, *end, str(line.get_color()))
     axes.set(**options)
     return chart
 
