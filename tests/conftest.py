@@ -2,6 +2,7 @@
 
 import os
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import settings
@@ -41,3 +42,27 @@ def quiet(log):
         disturbed |= log.decided_at.between(event.start, event.end, "left")
     even = log.decided_at.dt.isocalendar().week % 2 == 0
     return log[even & ~disturbed], log[~even & ~disturbed]
+
+
+@pytest.fixture(scope="session")
+def graded():
+    """Simulated: 200 days of 100 flights; a whole day is good or bad, and the score knows a little of both."""
+    rng = np.random.default_rng(1)
+    day = np.repeat(np.arange(200), 100)
+    mood = rng.normal(size=200)[day]
+    late = (rng.random(len(day)) < 1 / (1 + np.exp(1.2 - mood))).astype(float)
+    score = 1 / (1 + np.exp(1.2 - 0.5 * mood - 0.5 * late + rng.normal(size=len(day)) * 0.5))
+    return day, late, score
+
+
+@pytest.fixture(scope="session")
+def winter():
+    """Every third flight of January and February 2013 that landed, with its features."""
+    from mlsys_lib import World
+    from mlsys_lib.features import batch
+
+    world = World("2013-03-10")
+    asked = world.decisions(since="2013-01-01 05:00")
+    asked = asked[asked.decided_at < "2013-03-01 05:00"]
+    rows = batch(world, asked.iloc[::3])
+    return rows[rows.late.notna()].reset_index(drop=True)
