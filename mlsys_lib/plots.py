@@ -134,9 +134,10 @@ def lines(
     chart, axes = _canvas(title, xlabel, ylabel)
     for label, values in curves.items():
         (line,) = axes.plot(x, values, linewidth=2)
-        _label_end(
-            axes, label, np.asarray(x)[-1], np.asarray(values, float)[-1], str(line.get_color())
-        )
+        known = np.flatnonzero(np.isfinite(np.asarray(values, float)))
+        if len(known):  # at its last point
+            end = np.asarray(x)[known[-1]], np.asarray(values, float)[known[-1]]
+            _label_end(axes, label, *end, str(line.get_color()))
     axes.set(**options)
     return chart
 
