@@ -34,7 +34,7 @@ import numpy as np
 import pandas as pd
 
 from mlsys_lib.checks import Duration, duration
-from mlsys_lib.events import CLOCK, TOPICS, Event, Log
+from mlsys_lib.events import CLOCK, Event, Log
 from mlsys_lib.features import CATEGORIES, FEATURES, ROLLING, SCHEDULE, UNITS, batch, schedule
 from mlsys_lib.feeds import Feeds
 from mlsys_lib.package import Package, PackageError

@@ -58,7 +58,7 @@ _DRAINED = 2**26  # bytes of too large a body that are read, so that its sender 
 _SECONDS = [n * 10.0**e for e in range(-4, 0) for n in (1, 2, 5)]
 _SHARES = [n / 20 for n in range(1, 21)]
 _RETRY = {"Retry-After": "1"}
-_STATUS = {FileNotFoundError: 404, IsADirectoryError: 404, PackageError: 409}
+_STATUS = {FileNotFoundError: 404, PackageError: 409}
 _notes = logging.getLogger("mlsys_lib.serving")
 
 
@@ -230,7 +230,10 @@ class Service:
 
     async def swap(self, wanted: schemas.Release) -> None:
         """Answer with another model, once it is written down that the next start shall do so as well."""
-        package = await asyncio.to_thread(load, self._models / wanted.file, sha256=wanted.sha256)
+        path = self._models / wanted.file
+        if not path.is_file():
+            raise FileNotFoundError(f"no file {wanted.file} in the folder of models")
+        package = await asyncio.to_thread(load, path, sha256=wanted.sha256)
         models = replace(self.desk.models, full=package)
         release(self._models, full=[wanted.file, package.sha256])
         self.desk.models = models
