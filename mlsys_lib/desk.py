@@ -300,8 +300,8 @@ class Desk:
         self.models, self.record = models, record
         self.failures = 0
         self.fault = ""  # set by whoever reads the log, when he cannot
-        self._fresh_for = duration(fresh_for, "fresh_for") / _MINUTE
-        self._useful_for = duration(useful_for, "useful_for") / _MINUTE
+        self._fresh_for = duration(fresh_for, "fresh_for") / pd.Timedelta(_MINUTE)
+        self._useful_for = duration(useful_for, "useful_for") / pd.Timedelta(_MINUTE)
         plans = schedule(timetable)
         self._plans = dict(zip(plans.index, plans.itertuples(index=False, name=None), strict=True))
         leaves = pd.DatetimeIndex(timetable.sched_dep)

@@ -12,9 +12,8 @@ from datetime import datetime, timedelta
 from operator import attrgetter
 from typing import Any
 
-from mlsys_lib._thin import Windows
 from mlsys_lib.events import CLOCK, TOPICS, Event
-from mlsys_lib.features import ROLLING
+from mlsys_lib.stream import Windows
 
 
 class Feeds:
@@ -33,6 +32,7 @@ class Feeds:
 
     Examples
     --------
+    >>> from datetime import UTC
     >>> from mlsys_lib import World
     >>> from mlsys_lib.events import replay
     >>> feeds = Feeds(datetime.min.replace(tzinfo=UTC))
@@ -48,7 +48,8 @@ class Feeds:
         self.complete: dict[str, datetime] = {}
         self.ages = dict.fromkeys(TOPICS, math.inf)  # minutes; they change with a tick alone
         self.offset = self.refused = 0
-        self.windows = Windows(ROLLING)
+        self._windows = Windows()
+        self._airports: set[str] = set()
         self._after = after
         self._held: dict[str, list[Event]] = {topic: [] for topic in TOPICS}
 
@@ -76,11 +77,11 @@ class Feeds:
         dict
             The columns of `FEATURES`.
         """
-        return {**plan, **self.windows.values(plan, self.complete)}
+        return self._windows.row(plan, self.complete)
 
     def all(self, airports: Set[str]) -> bool:
         """Whether each feed was complete once, and the weather of each airport is known."""
-        return len(self.complete) == len(TOPICS) and airports <= self.windows.weather.keys()
+        return len(self.complete) == len(TOPICS) and airports <= self._airports
 
     def _tick(self, event: Event) -> None:
         complete = [topic for topic in TOPICS if topic in event.value["complete"]]
@@ -100,14 +101,16 @@ class Feeds:
         for event in waiting:
             if event.available_at <= now:
                 with self._refusing(event):
-                    self.windows.take(event)
+                    self._windows.add(event)
+                    if topic == "weather":
+                        self._airports.add(event.value["origin"])
 
     @contextmanager
     def _refusing(self, event: Event) -> Iterator[None]:
         """One bad report must not stop the desk."""
         try:
             yield
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             self.refused += 1
             logging.getLogger(__name__).warning(
                 "refused %s: %s %s", event.key, type(error).__name__, error
