@@ -199,8 +199,8 @@ def same_length(**given: Any) -> int:
     }
     if len(set(lengths.values())) != 1 or 0 in lengths.values():
         raise ValueError(
-            f"{' and '.join(lengths)} must have one length of one or more; "
-            f"got {' and '.join(map(str, lengths.values()))}"
+            f"{', '.join(lengths)} must have one length of one or more; "
+            f"got {', '.join(map(str, lengths.values()))}"
         )
     return next(iter(lengths.values()))
 

@@ -221,6 +221,28 @@ class Log:
             for topic, key, event, known, value, place in found
         ]
 
+    def since(self, moment: datetime) -> int:
+        """The offset of the first event that was available at a moment or later; the length without one.
+
+        Parameters
+        ----------
+        moment : datetime, aware
+
+        Notes
+        -----
+        What came late may lie behind it and have been available before; nothing lies before it that was
+        available at the moment or later. It looks at the whole log.
+        """
+        at = moment.astimezone(UTC).isoformat()
+        query = "SELECT coalesce(min(place), ?) FROM events WHERE available_at >= ?"
+        return int(self._one(query, len(self), at))
+
+    def last(self, topic: str) -> Event | None:
+        """The event of a topic that was appended last; None if there is none."""
+        query = "SELECT coalesce(max(place), -1) FROM events WHERE topic = ?"
+        place = int(self._one(query, topic))
+        return self.read(place, 1)[0] if place >= 0 else None
+
     def position(self, consumer: str) -> int:
         """The offset at which a consumer goes on reading; 0 for one that has not committed yet."""
         checks.text(consumer, "consumer")
