@@ -133,9 +133,7 @@ def evidence(fault: Fault, world: World) -> pd.DataFrame:
     flights, weather = world.flights(since=since), world.weather(since=since)
     hit = flights[_matching(flights, fault.where) & (flights.sched_dep < fault.end)]
     if hit.empty:
-        raise ValueError(
-            f"no flights of {fault.name!r} are known at {world.now}; use a later world"
-        )
+        raise ValueError(f"no flight of {fault.name} is known at {world.now}; use a later world")
     made = hit.assign(
         cancelled=hit.status == "cancelled",
         diverted=hit.status == "diverted",
@@ -517,8 +515,10 @@ class _Period:
         made = {}
         for name, value in values.items():
             column = self.rows[name]
-            if isinstance(column.dtype, pd.CategoricalDtype):  # which would refuse a new name
-                column = column.astype(object)
+            if column.dtype.kind == "i" and pd.Series(value).dtype.kind == "f":
+                column = column.astype(float)  # a whole number cannot be missing
+            if isinstance(column.dtype, pd.CategoricalDtype):
+                column = column.astype(object)  # a category cannot be new
             made[name] = column.mask(self.hit, value)
         return self.rows.assign(**made), self.fault
 

@@ -16,32 +16,30 @@ settings.load_profile("course")
 
 
 @pytest.fixture(scope="session")
-def log():
-    """May to September, every fourth flight, with the probabilities of a model of spring."""
+def served():
+    """What a desk decided from May to September, every fourth flight, by a model of spring."""
     from mlsys_lib import World
-    from mlsys_lib.features import batch
     from mlsys_lib.models import boosted, fit
+    from mlsys_lib.store import history
 
-    world = World("2013-10-03")
-    asked = world.decisions(since="2013-03-15 04:00")
-    asked = asked[asked.decided_at < "2013-10-01 04:00"]
-    rows = batch(world, asked.iloc[::4])
+    rows = history(World("2013-10-03"), since="2013-03-15 04:00")
+    rows = rows[rows.decided_at < "2013-10-01 04:00"].iloc[::4]
     spring = rows.decided_at < "2013-05-01 04:00"
     model = fit(lambda s: boosted(s, max_iter=40), rows[spring & rows.late.notna()])
-    served = rows[~spring].reset_index(drop=True)
-    return served.assign(probability=model.predict(served))
+    decided = rows[~spring].reset_index(drop=True)
+    return decided.assign(probability=model.predict(decided))
 
 
 @pytest.fixture(scope="session")
-def quiet(log):
+def quiet(served):
     """The days without a recorded event, in two halves of alternating weeks."""
     from mlsys_lib.faults import REAL
 
-    disturbed = pd.Series(False, log.index)
+    disturbed = pd.Series(False, served.index)
     for event in REAL:
-        disturbed |= log.decided_at.between(event.start, event.end, "left")
-    even = log.decided_at.dt.isocalendar().week % 2 == 0
-    return log[even & ~disturbed], log[~even & ~disturbed]
+        disturbed |= served.decided_at.between(event.start, event.end, "left")
+    even = served.decided_at.dt.isocalendar().week % 2 == 0
+    return served[even & ~disturbed], served[~even & ~disturbed]
 
 
 @pytest.fixture(scope="session")
