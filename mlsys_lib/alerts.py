@@ -3,10 +3,9 @@
 All of it reads one log, a row a decision: `flight_id`, `decided_at`, the features, `probability`, and
 once it is known `late` and `labelled_at` (`mlsys_lib.examples` gives both).
 
-1. **Performance.** `performance` knows which labels are mature; `estimated` does without; `ewma` and
-   `page_hinkley` chart the daily residual, with a `limit` from the spread of days. `Labels` and
-   `Expected` are detectors, like those of `mlsys_lib.drift`.
+1. **Performance.** `performance` knows which labels are mature, and gives what charts watch.
 2. **Alerts.** A `Policy` turns ratios into `alerts`; `scorecard` holds these against the truth log.
+   `standard_monitors` gives the ratios of ten detectors, to begin with.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,35 +15,45 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlsys_lib import drift
+from mlsys_lib import checks, drift
+from mlsys_lib.checks import Duration, Moment
 from mlsys_lib.faults import Fault
 from mlsys_lib.metrics import FALSE_ALARM, MISS
-from mlsys_lib.world import World, local_day, midnight
+from mlsys_lib.thresholds import calibrate, ratios
+from mlsys_lib.world import local_day
 
 Rows = pd.DataFrame
 COMPLETE = 0.95  # share of a day's outcomes that must be known before the day is judged
+_DECIDED = ["flight_id", "decided_at", "probability"]
+_MADE = "examples gives labels, a model's predict the probability"
 
 
 # 1. Performance
 
 
-def performance(rows: Rows, now: str | pd.Timestamp) -> pd.DataFrame:
+def performance(rows: Rows, now: Moment) -> pd.DataFrame:
     """How good were the decisions of each day, as far as can be said at a moment?
 
     Parameters
     ----------
     rows : pandas.DataFrame of shape (n_decisions, n_columns)
-        With `probability`, `late` and `labelled_at`. A label counts if ``labelled_at <= now``.
+        With `flight_id`, `decided_at`, `probability`, `late` and `labelled_at`, in any order. A label counts
+        if ``labelled_at <= now``.
     now : str or pandas.Timestamp
         UTC where naive.
 
     Returns
     -------
     pandas.DataFrame of shape (n_days, 6)
-        By local day: `decisions`; the share `settled` (a label, or known to get none); of those with a
+        By local day: `decisions`, all of them; of each flight's first one the share `settled` (a label, or known to get none); of those with a
         label the rate `late`, the mean `probability`, the `residual` late - probability and the `cost`
         of a flight. These are missing while less than `COMPLETE` is settled: flights that are on time
         report first, so a day that is half known looks better than it is. `known_at` is when it was.
+
+    Raises
+    ------
+    ValueError
+        If a column is missing.
 
     Examples
     --------
@@ -56,21 +65,28 @@ def performance(rows: Rows, now: str | pd.Timestamp) -> pd.DataFrame:
     2013-04-22        985     1.00  0.59  24.72
     2013-04-23        893     0.58   NaN    NaN
     """
-    moment = World(now).now
-    asked = rows[rows.decided_at <= moment]
+    checks.columns(rows, [*_DECIDED, "late", "labelled_at"], remedy=_MADE)
+    moment = checks.moment(now, "now")
+    rows = rows.assign(
+        decided_at=checks.moments(rows.decided_at, "decided_at"),
+        labelled_at=pd.to_datetime(rows.labelled_at, utc=True),
+    )
+    asked = rows[rows.decided_at <= moment].sort_values("decided_at", kind="stable")
+    decisions = local_day(asked.decided_at).value_counts()
+    asked = asked.drop_duplicates("flight_id")
     day = local_day(asked.decided_at)
     settled = asked.labelled_at <= moment
-    late = asked.late.where(settled)
+    late = asked.late.astype(float).where(settled)
     p = asked.probability.where(late.notna())
     columns = {"late": late, "probability": p, "residual": late - p, "cost": _price(late, p)}
     table = pd.DataFrame(columns).groupby(day).mean()
     # When enough was known: a quantile in which what is still open comes last.
     arrived = asked.labelled_at.where(settled, moment + pd.Timedelta("3650D"))
     table["known_at"] = arrived.groupby(day).quantile(COMPLETE, interpolation="higher")
-    known = settled.groupby(day).agg(["size", "mean"])
-    table = table.where(known["mean"] >= COMPLETE).rename_axis(None)
-    table.insert(0, "decisions", known["size"])
-    table.insert(1, "settled", known["mean"])
+    known = settled.groupby(day).mean()
+    table = table.where(known >= COMPLETE).rename_axis(None)
+    table.insert(0, "decisions", decisions)
+    table.insert(1, "settled", known)
     return table
 
 
@@ -86,18 +102,29 @@ class Policy:
     threshold : float, default 1.0
         How far above its calibrated threshold a statistic must be.
     persistence : int, default 1
-        In how many checks in a row.
+        On how many days in a row; a day without a check breaks the row.
     quiet : int, default 3
         Columns that begin to fire together are one alert, which lasts until all of them have been
         silent for more than so many days. A column that joins later is news: another alert.
     budget : int, optional
         At most so many alerts in 30 days; further ones are not sent.
+
+    Raises
+    ------
+    ValueError
+        If one of them is negative, or threshold or persistence zero.
     """
 
     threshold: float = 1.0
     persistence: int = 1
     quiet: int = 3
     budget: int | None = None
+
+    def __post_init__(self) -> None:
+        checks.within(self.threshold, 1e-9, np.inf, "threshold")
+        checks.within(self.persistence, 1, np.inf, "persistence")
+        checks.within(self.quiet, 0, np.inf, "quiet")
+        checks.within(self.budget or 0, 0, np.inf, "budget")
 
 
 def alerts(table: pd.DataFrame, *, policy: Policy | None = None) -> pd.DataFrame:
@@ -106,13 +133,19 @@ def alerts(table: pd.DataFrame, *, policy: Policy | None = None) -> pd.DataFrame
     Parameters
     ----------
     table : pandas.DataFrame of shape (n_checks, n_columns)
-        As `ratios` gives them.
+        As `ratios` gives them; an infinite one is an alarm.
     policy : Policy, optional
 
     Returns
     -------
     pandas.DataFrame of shape (n_alerts, 4)
-        `start`, `end` (first and last alarm), `columns` (the loudest first), `peak` (the largest ratio).
+        `start`, `end` (first and last alarm), `columns` (a tuple, the loudest first), `peak` (the largest
+        ratio).
+
+    Raises
+    ------
+    ValueError
+        If a ratio is missing, which would be a silent one.
 
     Examples
     --------
@@ -120,47 +153,64 @@ def alerts(table: pd.DataFrame, *, policy: Policy | None = None) -> pd.DataFrame
     >>> table = pd.DataFrame({"visib": [0.5, 1.2, 1.1, 0, 0, 0], "temp": [0, 0, 2.0, 1.5, 0, 0]}, days)
     >>> alerts(table, policy=Policy(persistence=2))[["start", "columns", "peak"]]
                           start columns  peak
-    0 2013-06-03 00:00:00+00:00   visib   1.1
-    1 2013-06-04 00:00:00+00:00    temp   1.5
+    0 2013-06-03 00:00:00+00:00  (visib,)   1.1
+    1 2013-06-04 00:00:00+00:00   (temp,)   1.5
     """
     policy = policy or Policy()
+    if gaps := int(table.isna().to_numpy().sum()):
+        raise ValueError(f"{gaps} ratios are missing; fill them, with 0 where nothing was checked")
+    table = table.set_axis(pd.DatetimeIndex(checks.moments(pd.Series(table.index), "the index")))
     table = table.sort_index()
-    above = (table >= policy.threshold).astype(int)
-    firing = above.rolling(policy.persistence).sum() >= policy.persistence
-    quiet = pd.Timedelta(days=policy.quiet)
+    day = local_day(pd.Series(table.index))
+    firing = _lasting(table >= policy.threshold, day, policy.persistence)
+    sent: list[dict[str, Any]] = []
+    for alert in _grouped(table, firing, day, policy.quiet):
+        recent = sum(alert["start"] - other["start"] < pd.Timedelta("30D") for other in sent)
+        if policy.budget is None or recent < policy.budget:
+            loudest = sorted(alert["loud"], key=alert["loud"].get, reverse=True)
+            peak = alert["loud"][loudest[0]]
+            sent.append({**alert, "columns": tuple(loudest), "peak": peak})
+    moments = dict.fromkeys(["start", "end"], "datetime64[us, UTC]")
+    return pd.DataFrame(sent, columns=[*moments, "columns", "peak"]).astype(moments)
+
+
+def _grouped(
+    table: pd.DataFrame, firing: pd.DataFrame, day: pd.Series, quiet: int
+) -> list[dict[str, Any]]:
+    """What fires together, or goes on before it was quiet for long enough, is one alert."""
     made: list[dict[str, Any]] = []
     owner: dict[str, dict[str, Any]] = {}  # the alert to which a column's last alarm belongs
-    for moment in firing.index[firing.any(axis=1)]:
-        loud = table.loc[moment][firing.loc[moment]]
-        news = [c for c in loud.index if c not in owner or moment - owner[c]["end"] > quiet]
+    for check in np.flatnonzero(firing.any(axis=1)):
+        moment, today = table.index[check], day[check]
+        loud = table.iloc[check][firing.iloc[check]]
+        news = [c for c in loud.index if c not in owner or (today - owner[c]["day"]).days > quiet]
         if news:
             alert = {"start": moment, "loud": dict[str, float]()}
             made.append(alert)
             owner |= dict.fromkeys(news, alert)
         for column, ratio in loud.items():
             alert = owner[str(column)]
-            alert["end"] = moment
+            alert |= {"end": moment, "day": today}
             alert["loud"][column] = max(ratio, alert["loud"].get(column, 0))
-    sent: list[dict[str, Any]] = []
-    for alert in made:
-        recent = sum(alert["start"] - other["start"] < pd.Timedelta("30D") for other in sent)
-        if policy.budget is None or recent < policy.budget:
-            loudest = sorted(alert["loud"], key=alert["loud"].get, reverse=True)
-            peak = alert["loud"][loudest[0]]
-            sent.append({**alert, "columns": ", ".join(loudest), "peak": peak})
-    moments = dict.fromkeys(["start", "end"], "datetime64[us, UTC]")
-    return pd.DataFrame(sent, columns=[*moments, "columns", "peak"]).astype(moments)
+    return made
 
 
-def detections(sent: pd.DataFrame, log: Iterable[Fault], *, grace: str = "2D") -> pd.Series:
+def _lasting(above: pd.DataFrame, day: pd.Series, persistence: int) -> pd.DataFrame:
+    """Where a column is above on so many days in a row, of which the last is this one."""
+    daily = above.groupby(day.to_numpy()).any().asfreq("D", fill_value=False)
+    lasting = daily.astype(int).rolling(persistence).sum() >= persistence
+    return above & lasting.loc[day].set_axis(above.index)
+
+
+def detections(sent: pd.DataFrame, truth: Iterable[Fault], *, grace: Duration = "2D") -> pd.Series:
     """When each fault was found: the first alert that began after it had.
 
     Parameters
     ----------
     sent : pandas.DataFrame
         As `alerts` gives them. One that was standing already says nothing new.
-    log : iterable of Fault
-    grace : str, default "2D"
+    truth : iterable of Fault
+    grace : str or timedelta, default "2D"
         How long after its end an alert still counts.
 
     Returns
@@ -175,13 +225,14 @@ def detections(sent: pd.DataFrame, log: Iterable[Fault], *, grace: str = "2D") -
     >>> detections(sent, REAL[:2]).to_dict()
     {'Nemo': Timestamp('2013-02-09 05:00:00+0000', tz='UTC'), 'March storm': NaT}
     """
-    start = sent["start"]
-    found = {fault.name: start[_within(start, fault, grace)].min() for fault in log}
+    checks.columns(sent, ["start"], remedy="alerts gives it")
+    start, late = sent["start"], checks.duration(grace, "grace")
+    found = {fault.name: start[_within(start, fault, late)].min() for fault in truth}
     return pd.Series(found, dtype="datetime64[us, UTC]")
 
 
-def _within(start: pd.Series, fault: Fault, grace: str) -> pd.Series:
-    return (start > fault.start) & (start <= fault.end + pd.Timedelta(grace))
+def _within(start: pd.Series, fault: Fault, grace: pd.Timedelta) -> pd.Series:
+    return (start > fault.start) & (start <= fault.end + grace)
 
 
 def losses(clean: Rows, served: Rows) -> pd.DataFrame:
@@ -207,6 +258,8 @@ def losses(clean: Rows, served: Rows) -> pd.DataFrame:
     >>> losses(clean, broken).extra.to_list()
     [300.0, 0.0]
     """
+    for table in (clean, served):
+        checks.columns(table, ["flight_id", "probability", "late"], remedy=_MADE)
     flights = served.drop_duplicates("flight_id").set_index("flight_id")
     p = clean.flight_id.map(flights.probability).fillna(0.0)
     truth = clean.flight_id.map(flights.late).fillna(clean.late)
@@ -217,10 +270,10 @@ def losses(clean: Rows, served: Rows) -> pd.DataFrame:
 
 def scorecard(
     sent: Mapping[str, pd.DataFrame],
-    log: Iterable[Fault],
+    truth: Iterable[Fault],
     lost: pd.DataFrame,
     *,
-    grace: str = "2D",
+    grace: Duration = "2D",
 ) -> pd.DataFrame:
     """Each monitor against the truth log.
 
@@ -228,11 +281,11 @@ def scorecard(
     ----------
     sent : mapping of str to pandas.DataFrame
         The alerts of each monitor.
-    log : iterable of Fault
+    truth : iterable of Fault
         Injected and real. An alert in none of them, or only in one without harm, is false.
     lost : pandas.DataFrame
         As `losses` gives it, of the whole period.
-    grace : str, default "2D"
+    grace : str or timedelta, default "2D"
 
     Returns
     -------
@@ -242,16 +295,19 @@ def scorecard(
         false alarms in 30 days; `lost`, the money that faults cost before they were found, all of it
         where they were missed; `missed`, the injected ones.
     """
-    harmful = [fault for fault in log if fault.harm != "none"]
+    checks.columns(lost, ["decided_at", "extra", "usual"], remedy="losses gives them")
+    checks.same_length(lost=lost)
+    late, day = checks.duration(grace, "grace"), pd.Timedelta("1D")
+    harmful = [fault for fault in truth if fault.harm != "none"]
     injected = [fault for fault in harmful if not fault.real]
-    length = [(f.end - f.start + pd.Timedelta(grace)) / pd.Timedelta("1D") for f in injected]
+    length = [(fault.end - fault.start + late) / day for fault in injected]
     months = local_day(lost.decided_at).nunique() / 30
     table = {}
     for name, table_sent in sent.items():
         found = detections(table_sent, harmful, grace=grace)
-        true = np.any([_within(table_sent["start"], f, grace) for f in harmful], axis=0).sum()
+        true = np.any([_within(table_sent["start"], f, late) for f in harmful], axis=0).sum()
         often = (len(table_sent) - float(true)) / months / 30  # false alarms a day
-        delay = [(found[f.name] - f.start) / pd.Timedelta("1D") for f in harmful]
+        delay = [(found[f.name] - f.start) / day for f in harmful]
         missed = [f.name for f in injected if pd.isna(found[f.name])]
         table[name] = {
             "caught": len(injected) - len(missed),
@@ -273,10 +329,37 @@ def _lost(lost: pd.DataFrame, fault: Fault, found: Any) -> float:
     return max(0.0, float(lost.loc[hit, "usual" if fault.real else "extra"].sum()))
 
 
+def standard_detectors() -> dict[str, drift.Detector]:
+    """Ten detectors to begin with, by the name of what they watch; not fitted.
+
+    Examples
+    --------
+    >>> [name for name, detector in standard_detectors().items() if detector.wait > pd.Timedelta("1D")]
+    ['labels that lack']
+    """
+    return {
+        "data checks": drift.Quality(),
+        "KS and chi-squared": drift.Univariate(),
+        "PSI": drift.Binned(),
+        "MMD": drift.RandomFeatures(features=512),
+        "KS of the scores": drift.Univariate(columns=["probability"]),
+        "expected cost": drift.Expected(),
+        "labels that lack": drift.Labels(),
+        "EWMA of residuals": drift.Ewma("residual"),
+        "Page-Hinkley of residuals": drift.PageHinkley("residual"),
+        "realised cost": drift.Ewma("cost", weight=1),
+    }
+
+
 def standard_monitors(
-    reference: Rows, rows: Rows, *, rate: float = 1 / 30
+    reference: Rows,
+    rows: Rows,
+    *,
+    rate: float = 1 / 30,
+    days: Iterable[Any] | None = None,
+    detectors: Mapping[str, drift.Detector] | None = None,
 ) -> dict[str, pd.DataFrame]:
-    """Ten monitors, calibrated on one reference to one rate, on one log.
+    """Monitors, calibrated on one reference to one rate, on one log.
 
     Parameters
     ----------
@@ -285,40 +368,22 @@ def standard_monitors(
     rows : pandas.DataFrame of shape (n_decisions, n_columns)
         The log to watch.
     rate : float, default 1/30
+    days : iterable of days, optional
+        Those that are checked, as in `ratios`.
+    detectors : mapping of str to Detector, optional
+        The `standard_detectors`, unless you say otherwise. They are left fitted on the reference.
 
     Returns
     -------
     dict of str to pandas.DataFrame
         The `ratios` of each monitor, for `alerts`.
     """
-    detectors: dict[str, drift.Detector] = {
-        "data checks": drift.Quality(),
-        "KS and chi-squared": drift.Univariate(),
-        "PSI": drift.Binned(),
-        "MMD": drift.RandomFeatures(features=512),
-        "KS of the scores": drift.Univariate(columns=["probability"]),
-        "expected cost": drift.Expected(),
-        "labels that lack": drift.Labels(),
-    }
+    daily = [performance(table, "2100-01-01") for table in (reference, rows)]
     made = {}
-    for name, detector in detectors.items():
-        wait = "2D" if isinstance(detector, drift.Labels) else "0D"
-        thresholds = drift.calibrate(detector, reference, rate=rate)
-        made[name] = drift.ratios(detector, thresholds, rows, wait=wait)
-    usual, seen = (performance(log, "2100-01-01").dropna() for log in (reference, rows))
-    seen = seen.sort_values("known_at", kind="stable")
-    charts: dict[str, tuple[str, drift.Chart]] = {
-        "EWMA of residuals": ("residual", drift.ewma()),
-        "Page-Hinkley of residuals": ("residual", drift.page_hinkley(usual.residual.std() / 2)),
-        "realised cost": ("cost", np.abs),
-    }
-    checked = midnight(local_day(seen.known_at))
-    for name, (column, chart) in charts.items():
-        centre = usual[column].mean()
-        values = chart((seen[column] - centre).to_numpy())
-        high = drift.limit(chart, usual[column] - centre, rate=rate)
-        made[name] = pd.DataFrame({column: values / high}, checked).groupby(level=0).max()
-        made[name].attrs["wait"] = "1D"
+    for name, detector in (detectors or standard_detectors()).items():
+        usual, seen = daily if detector.remembers else (reference, rows)
+        thresholds = calibrate(detector, usual, rate=rate)
+        made[name] = ratios(detector, thresholds, seen, days=days)
     return made
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from mlsys_lib import checks
 from mlsys_lib.checks import Array
 from mlsys_lib.models import Model
 from mlsys_lib.package import Package
@@ -27,18 +28,22 @@ class Behaviour:
     ----------
     kind, name : str
     change : callable
-        Gives the changed rows, in the same order; for a minimum, those that it is about.
+        Gives the changed rows, with the same index in the same order; for a minimum, those that it is
+        about. It gets a copy, so that it may change it.
     broken : callable
         ``broken(before, after)`` says of each flight whether its two predictions violate it.
     allowed : float
-        The share of flights that may.
+        The share of flights that may, in [0, 1].
     """
 
     kind: str
     name: str
     change: Change
     broken: Callable[[Array, Array], npt.NDArray[np.bool_]]
-    allowed: float = 0.0
+    allowed: float
+
+    def __post_init__(self) -> None:
+        checks.within(self.allowed, 0, 1, "allowed")
 
 
 def invariance(
@@ -50,7 +55,7 @@ def invariance(
     ----------
     name : str
     change : callable
-        ``change(rows)`` gives the rows with another flight number, or another order.
+        ``change(rows)`` gives the rows with another flight number, or another order of columns.
     tolerance : float, default 1e-6
         Probability.
     allowed : float, default 0
@@ -60,7 +65,7 @@ def invariance(
     -------
     Behaviour
     """
-    return Behaviour("invariance", name, change, lambda b, a: np.abs(a - b) > tolerance, allowed)
+    return _still("invariance", name, change, tolerance, allowed)
 
 
 def perturbation(
@@ -82,7 +87,7 @@ def perturbation(
     -------
     Behaviour
     """
-    return Behaviour("perturbation", name, change, lambda b, a: np.abs(a - b) > tolerance, allowed)
+    return _still("perturbation", name, change, tolerance, allowed)
 
 
 def directional(
@@ -106,7 +111,11 @@ def directional(
     -------
     Behaviour
     """
-    return Behaviour("direction", name, change, lambda b, a: sign * (a - b) < -tolerance, allowed)
+    checks.one_of(sign, (1, -1), "sign")
+    checks.within(tolerance, 0, 1, "tolerance")
+    return Behaviour(
+        "direction", name, change, lambda old, new: sign * (new - old) < -tolerance, allowed
+    )
 
 
 def minimum(
@@ -128,7 +137,9 @@ def minimum(
     -------
     Behaviour
     """
-    return Behaviour("minimum", name, choose, lambda b, a: (a < low) | (a > high), allowed)
+    checks.within(low, 0, high, "low")
+    checks.within(high, low, 1, "high")
+    return Behaviour("minimum", name, choose, lambda old, new: (new < low) | (new > high), allowed)
 
 
 def suite(
@@ -154,7 +165,8 @@ def suite(
     Raises
     ------
     ValueError
-        If a behaviour concerns no flight at all, or changes the number of rows it should keep.
+        If there is no behaviour, or two of one name; if one concerns no flight at all, loses a column, or
+        changes the rows or the index that it should keep; or if a prediction is missing.
 
     Examples
     --------
@@ -170,30 +182,37 @@ def suite(
     less sight     1000     1       0.0   True
     dawn            500     0       0.0   True
     """
-    before = model.predict(rows)
-    found = {b.name: _run(model, rows, before, b) for b in behaviours}
+    tests = list(behaviours)
+    if not tests or len({test.name for test in tests}) < len(tests):
+        raise ValueError(f"behaviours must have names of their own; got {[b.name for b in tests]}")
+    before = checks.numbers(model.predict(rows), "prediction")
+    found = {test.name: _run(model, rows, before, test) for test in tests}
     return pd.DataFrame.from_dict(found, orient="index")
+
+
+def _still(kind: str, name: str, change: Change, tolerance: float, allowed: float) -> Behaviour:
+    checks.within(tolerance, 0, 1, "tolerance")
+    return Behaviour(kind, name, change, lambda old, new: np.abs(new - old) > tolerance, allowed)
 
 
 def _run(
     model: Model | Package, rows: pd.DataFrame, before: Array, test: Behaviour
 ) -> dict[str, object]:
-    changed = test.change(rows)
-    same = len(changed) == len(rows)
-    if changed.empty or not (same or test.kind == "minimum"):
+    changed, chooses = test.change(rows.copy()), test.kind == "minimum"
+    checks.columns(changed, rows.columns, remedy=f"{test.name!r} must keep every column")
+    if changed.empty or not (chooses or changed.index.equals(rows.index)):
         raise ValueError(
-            f"{test.name!r} turns {len(rows)} rows into {len(changed)}; a minimum chooses at least "
-            "one of them, any other behaviour keeps them all"
+            f"{test.name!r} turns {len(rows)} rows into {len(changed)}, or changes their index; a "
+            "minimum chooses at least one of them, any other behaviour keeps all as they stand"
         )
-    after = model.predict(changed)
-    moved = np.abs(after - before).max() if test.kind != "minimum" else np.nan
-    broken = test.broken(before if same else after, after)
-    seen = [c for c in model.signature.names if same and not changed[c].equals(rows[c])]
+    after = checks.numbers(model.predict(changed), f"the prediction of {test.name!r}")
+    broken = test.broken(after if chooses else before, after)
+    seen = [name for name in model.signature.names if not changed[name].equals(rows[name])]
     return {
         "kind": test.kind,
         "flights": len(changed),
-        "sees": len(seen),
+        "sees": 0 if chooses else len(seen),
         "violated": float(broken.mean()),
-        "largest": float(moved),
+        "largest": np.nan if chooses else float(np.abs(after - before).max()),
         "holds": bool(broken.mean() <= test.allowed),
     }

@@ -5,7 +5,8 @@ One parser of moments and one of durations, one check of lengths, of labels, of 
 """
 
 import re
-from collections.abc import Collection, Iterable
+import sys
+from collections.abc import Collection, Iterable, Sized
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -15,9 +16,10 @@ import pandas as pd
 
 Array = npt.NDArray[np.float64]
 Moment = str | datetime | np.datetime64
-Duration = str | timedelta | np.timedelta64
+Duration = str | timedelta
 
-_ZONE = re.compile(r"[A-Za-z]+$")  # letters at the end of a moment
+# Letters name no offset, "04/05" is two days, and a bare number is a year or a second: none is guessed.
+_WRITTEN = re.compile(r"\d{4}-\d\d?-\d\d?([ T][\d:.]+)?( ?(Z|UTC|[+-]\d\d(:?\d\d)?))?")
 _UNIT = re.compile(r"[A-Za-zµ:]")
 
 
@@ -49,20 +51,20 @@ def moment(value: Moment, name: str) -> pd.Timestamp:
         ...
     ValueError: now='2013-04-22 06:00 EST' is no moment; write it as '2013-04-22 10:00' (UTC), or with an offset such as -04:00
     """
-    refusal = ValueError(
-        f"{name}={value!r} is no moment; write it as '2013-04-22 10:00' (UTC), or with an offset "
-        "such as -04:00"
+    good = isinstance(value, date | np.datetime64) or (
+        isinstance(value, str) and _WRITTEN.fullmatch(value.strip())
     )
-    zone = _ZONE.search(value.strip()) if isinstance(value, str) else None
-    if not isinstance(value, str | date | np.datetime64) or (zone and zone[0] not in ("Z", "UTC")):
-        raise refusal
     try:
-        found = pd.Timestamp(value)
+        found = pd.Timestamp(value) if good else pd.NaT
     except (TypeError, ValueError, OverflowError):
-        raise refusal from None
+        found = pd.NaT
     if pd.isna(found):
-        raise refusal
-    return found.tz_localize("UTC") if found.tzinfo is None else found.tz_convert("UTC")
+        raise ValueError(
+            f"{name}={value!r} is no moment; write it as '2013-04-22 10:00' (UTC), or with an offset "
+            "such as -04:00"
+        )
+    found = found.tz_localize("UTC") if found.tzinfo is None else found.tz_convert("UTC")
+    return found.as_unit("us")
 
 
 def moments(values: pd.Series, name: str) -> pd.Series:
@@ -71,7 +73,7 @@ def moments(values: pd.Series, name: str) -> pd.Series:
     Parameters
     ----------
     values : pandas.Series of shape (n_rows,)
-        Of timestamps, or of text that one format fits.
+        Of timestamps, or of what `moment` understands.
     name : str
         What the column is called.
 
@@ -89,17 +91,12 @@ def moments(values: pd.Series, name: str) -> pd.Series:
     >>> moments(pd.Series(["2013-04-22 10:00"]), "decided_at").iloc[0]
     Timestamp('2013-04-22 10:00:00+0000', tz='UTC')
     """
-    if len(values) and pd.api.types.is_numeric_dtype(values.dtype):
-        raise ValueError(f"{name} holds numbers, such as {values.iloc[0]!r}; give moments in UTC")
-    try:
-        found: pd.Series = pd.to_datetime(values, utc=True).dt.as_unit("us")
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} holds what is no moment: {error}") from None
-    if found.isna().any():
-        raise ValueError(
-            f"{name} is missing in {int(found.isna().sum())} of {len(found)} rows; drop them first"
-        )
-    return found
+    given = pd.Series(values)
+    if missing := int(given.isna().sum()):
+        raise ValueError(f"{name} is missing in {missing} of {len(given)} rows; drop them first")
+    if not pd.api.types.is_datetime64_any_dtype(given.dtype):
+        given = given.map(lambda value: moment(value, name))
+    return pd.to_datetime(given, utc=True).dt.as_unit("us")
 
 
 def duration(value: Duration, name: str) -> pd.Timedelta:
@@ -107,7 +104,7 @@ def duration(value: Duration, name: str) -> pd.Timedelta:
 
     Parameters
     ----------
-    value : str, timedelta or numpy.timedelta64
+    value : str or timedelta
         Such as ``"10min"``, ``"2h"`` or ``"3D"``.
     name : str
         What the argument is called.
@@ -130,24 +127,20 @@ def duration(value: Duration, name: str) -> pd.Timedelta:
         ...
     ValueError: lead='90' is no duration of zero or more; write it with its unit, as '10min' or '2h'
     """
-    refusal = ValueError(
-        f"{name}={value!r} is no duration of zero or more; write it with its unit, as '10min' or '2h'"
-    )
-    if not isinstance(value, str | timedelta | np.timedelta64):
-        raise refusal
-    if isinstance(value, str) and not _UNIT.search(value):
-        raise refusal
+    good = isinstance(value, timedelta) or (isinstance(value, str) and _UNIT.search(value))
     try:
-        found = pd.Timedelta(value)
+        found = pd.Timedelta(value if good else "NaT")
     except (TypeError, ValueError, OverflowError):
-        raise refusal from None
-    if pd.isna(found) or found < pd.Timedelta(0):
-        raise refusal
+        found = pd.Timedelta("NaT")
+    if not found >= pd.Timedelta(0):
+        raise ValueError(
+            f"{name}={value!r} is no duration of zero or more; write it with its unit, as '10min' or '2h'"
+        )
     return found
 
 
 def columns(table: pd.DataFrame, wanted: Iterable[str], *, remedy: str) -> None:
-    """Refuse a table that lacks columns.
+    """Refuse a table that lacks columns, or holds one of them twice.
 
     Parameters
     ----------
@@ -159,7 +152,7 @@ def columns(table: pd.DataFrame, wanted: Iterable[str], *, remedy: str) -> None:
     Raises
     ------
     ValueError
-        If it is no table, or a column is missing.
+        If it is no table, or a column is missing or there twice.
 
     Examples
     --------
@@ -170,8 +163,11 @@ def columns(table: pd.DataFrame, wanted: Iterable[str], *, remedy: str) -> None:
     """
     if not isinstance(table, pd.DataFrame):
         raise ValueError(f"a table is wanted, not {type(table).__name__}; {remedy}")
+    wanted = list(wanted)
     if lacking := [name for name in wanted if name not in table.columns]:
         raise ValueError(f"the table lacks {lacking}; {remedy}")
+    if twice := [name for name in wanted if list(table.columns).count(name) > 1]:
+        raise ValueError(f"the table holds {twice} more than once; keep one")
 
 
 def same_length(**given: Any) -> int:
@@ -196,12 +192,15 @@ def same_length(**given: Any) -> int:
     >>> same_length(days=[1, 2], y=[0])
     Traceback (most recent call last):
         ...
-    ValueError: days and y must have one length of one or more; got 2 and 1
+    ValueError: days, y must have one length of one or more; got 2, 1
     """
-    lengths = {name: len(values) for name, values in given.items()}
+    lengths = {
+        name: len(values) if isinstance(values, Sized) else 0 for name, values in given.items()
+    }
     if len(set(lengths.values())) != 1 or 0 in lengths.values():
         raise ValueError(
-            f"{_listed(lengths)} must have one length of one or more; got {_listed(lengths.values())}"
+            f"{', '.join(lengths)} must have one length of one or more; "
+            f"got {', '.join(map(str, lengths.values()))}"
         )
     return next(iter(lengths.values()))
 
@@ -230,12 +229,12 @@ def numbers(values: npt.ArrayLike, name: str) -> Array:
         ...
     ValueError: value holds 1 missing or infinite value of 2, the first at position 1; leave those rows out
     """
+    if np.ndim(values) != 1:
+        raise ValueError(f"{name} must have one dimension; its shape is {np.shape(values)}")
     try:
-        found: Array = np.asarray(values, float)
+        found: Array = np.asarray(pd.Series(values).to_numpy(float, na_value=np.nan))
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must hold numbers: {error}") from None
-    if found.ndim != 1:
-        raise ValueError(f"{name} must have one dimension; its shape is {found.shape}")
     if len(odd := np.flatnonzero(~np.isfinite(found))):
         values_ = "value" if len(odd) == 1 else "values"
         raise ValueError(
@@ -271,8 +270,7 @@ def binary(values: npt.ArrayLike, name: str) -> Array:
     ValueError: y must hold 0 and 1; position 0 holds -1
     """
     found = numbers(values, name)
-    if len(odd := np.flatnonzero((found != 0) & (found != 1))):
-        raise ValueError(f"{name} must hold 0 and 1; position {odd[0]} holds {found[odd[0]]:g}")
+    _all((found == 0) | (found == 1), found, f"{name} must hold 0 and 1")
     return found
 
 
@@ -301,10 +299,7 @@ def probabilities(values: npt.ArrayLike, name: str) -> Array:
     ValueError: p must hold probabilities, from 0 to 1; position 1 holds 20
     """
     found = numbers(values, name)
-    if len(odd := np.flatnonzero((found < 0) | (found > 1))):
-        raise ValueError(
-            f"{name} must hold probabilities, from 0 to 1; position {odd[0]} holds {found[odd[0]]:g}"
-        )
+    _all((found >= 0) & (found <= 1), found, f"{name} must hold probabilities, from 0 to 1")
     return found
 
 
@@ -318,12 +313,19 @@ def one_of(value: Any, choices: Collection[Any], name: str) -> None:
         ...
     ValueError: topic='wether' must be one of 'weather', 'arrivals'
     """
-    if value not in choices:
+    if value not in list(choices):
         raise ValueError(f"{name}={value!r} must be one of {', '.join(map(repr, choices))}")
 
 
-def within(value: float, low: float, high: float, name: str) -> None:
+def within(value: float, low: float, high: float, name: str, *, inclusive: bool = True) -> None:
     """Refuse a number outside of ``[low, high]``, and what is no number.
+
+    Parameters
+    ----------
+    value, low, high : float
+    name : str
+    inclusive : bool, default True
+        Whether the ends themselves are allowed.
 
     Examples
     --------
@@ -332,12 +334,45 @@ def within(value: float, low: float, high: float, name: str) -> None:
         ...
     ValueError: share=1.5 must lie from 0 to 1
     """
-    good = isinstance(value, int | float | np.number) and low <= value <= high
-    if not good:
+    number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    if not number or not low <= value <= high or (value in (low, high) and not inclusive):
         ends = f"from {low:g} to {high:g}" if np.isfinite(high) else f"at {low:g} or above"
-        raise ValueError(f"{name}={value!r} must lie {ends}")
+        raise ValueError(
+            f"{name}={value!r} must lie {ends}{'' if inclusive else ', ends excluded'}"
+        )
 
 
-def _listed(values: Iterable[Any]) -> str:
-    *most, last = map(str, values)
-    return f"{', '.join(most)} and {last}" if most else last
+def whole(value: int, low: int, name: str, *, high: int = sys.maxsize) -> int:
+    """A whole number of `low` or more, such as a count or an offset.
+
+    Examples
+    --------
+    >>> whole(2.5, 1, "k")
+    Traceback (most recent call last):
+        ...
+    ValueError: k=2.5 must be a whole number of 1 or more
+    """
+    good = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not good or not low <= value <= high:
+        ends = f"of {low} or more" if high == sys.maxsize else f"from {low} to {high}"
+        raise ValueError(f"{name}={value!r} must be a whole number {ends}")
+    return int(value)
+
+
+def text(value: str, name: str) -> None:
+    """Refuse what is no text.
+
+    Examples
+    --------
+    >>> text(7, "consumer")
+    Traceback (most recent call last):
+        ...
+    ValueError: consumer=7 must be text
+    """
+    if not isinstance(value, str):
+        raise ValueError(f"{name}={value!r} must be text")
+
+
+def _all(good: npt.NDArray[np.bool_], values: Array, wanted: str) -> None:
+    if len(odd := np.flatnonzero(~good)):
+        raise ValueError(f"{wanted}; position {odd[0]} holds {values[odd[0]]:g}")

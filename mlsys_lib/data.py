@@ -8,12 +8,15 @@ import hashlib
 import json
 from collections.abc import Iterable
 from functools import cache
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
+
+from mlsys_lib import checks
 
 TABLES = ("flights", "weather", "planes", "airports", "airlines")
 YEARS = (2013, 2023)
@@ -51,8 +54,9 @@ def path(name: str, year: int) -> Path:
     """
     if name not in TABLES:
         raise DataError(f"no table {name!r}; choose one of {', '.join(TABLES)}")
-    if year not in YEARS:
-        raise DataError(f"no year {year!r}; the data holds {' and '.join(map(str, YEARS))}")
+    if not isinstance(year, Integral) or year not in YEARS:
+        held = " and ".join(map(str, YEARS))
+        raise DataError(f"no year {year!r}; the data holds {held}, as whole numbers")
     return _FOLDER / f"{name}_{year}.parquet"
 
 
@@ -89,11 +93,9 @@ def load(name: str, year: int) -> pd.DataFrame:
     >>> int((flights.dep_time == 2400).sum())
     29
     """
-    file = path(name, year)
-    _check(file)
-    table: pd.DataFrame = pq.read_table(file).to_pandas(
-        types_mapper={pa.int32(): pd.Int32Dtype()}.get
-    )
+    # From its bytes: pyarrow reads a column out of a folder that is named year=2024.
+    with pq.ParquetFile(pa.BufferReader(_checked(path(name, year)))) as file:
+        table: pd.DataFrame = file.read().to_pandas(types_mapper={pa.int32(): pd.Int32Dtype()}.get)
     return table
 
 
@@ -110,8 +112,7 @@ def fingerprint() -> str:
     >>> len(fingerprint())
     12
     """
-    sums = {name: entry["sha256"] for name, entry in _manifest().items()}
-    return hashlib.sha256(json.dumps(sums, sort_keys=True).encode()).hexdigest()[:12]
+    return _digest({name: entry["sha256"] for name, entry in _manifest().items()})
 
 
 def code_fingerprint(*, modules: Iterable[str] | None = None) -> str:
@@ -120,55 +121,78 @@ def code_fingerprint(*, modules: Iterable[str] | None = None) -> str:
     Parameters
     ----------
     modules : iterable of str, optional
-        Only these modules of the library, such as ``["data", "world"]``; all of them unless given.
+        Names of modules, such as ``["data", "world"]``; all of the library unless given.
 
     Returns
     -------
     str
         12 hexadecimal digits; other sources, other digits.
 
+    Raises
+    ------
+    ValueError
+        If there is no such module.
+
     Examples
     --------
     >>> len(code_fingerprint())
     12
+    >>> code_fingerprint(modules=["world", "data"]) == code_fingerprint(modules=["data", "world"])
+    True
     """
-    here = Path(__file__).parent
-    files = here.glob("*.py") if modules is None else (here / f"{name}.py" for name in modules)
-    mark = hashlib.sha256()
-    for file in sorted(files):
-        mark.update(file.name.encode() + file.read_bytes())
-    return mark.hexdigest()[:12]
+    sources = {file.stem: file for file in Path(__file__).parent.glob("*.py")}
+    chosen = list(sources if modules is None else modules)
+    for name in chosen:
+        checks.one_of(name, sorted(sources), "module")
+    return _digest({name: sources[name].read_text(encoding="utf-8") for name in chosen})
+
+
+def verify() -> None:
+    """Check all ten files, and say so line by line.
+
+    Raises
+    ------
+    DataError
+        At the first that is missing, truncated or altered.
+    """
+    for year in YEARS:
+        for name in TABLES:
+            file = path(name, year)
+            _checked(file)
+            print(f"ok  {name:8} {year}  {_manifest()[file.name]['rows']:>7,} rows")
+
+
+def _digest(parts: dict[str, str]) -> str:
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
 
 @cache
 def _manifest() -> dict[str, dict[str, Any]]:
-    manifest: dict[str, dict[str, Any]] = json.loads(
-        (_FOLDER / "manifest.json").read_text(encoding="utf-8")
-    )
+    file = _FOLDER / "manifest.json"
+    try:
+        manifest: dict[str, dict[str, Any]] = json.loads(file.read_bytes())
+    except (OSError, ValueError) as error:
+        raise DataError(f"{file} is missing or damaged ({error}). {_remedy(file)}") from None
     return manifest
 
 
-def _check(file: Path) -> None:
-    if not file.exists():
+def _checked(file: Path) -> bytes:
+    if not file.is_file():
+        raise DataError(f"{file} is missing. {_remedy(file)}")
+    content = file.read_bytes()
+    if hashlib.sha256(content).hexdigest() != _manifest()[file.name]["sha256"]:
         raise DataError(
-            f"{file} is missing. Bring it back with: git checkout -- {file.name} (in {file.parent})"
+            f"{file} is truncated or altered: its SHA-256 is not the one in manifest.json. {_remedy(file)}"
         )
-    if hashlib.sha256(file.read_bytes()).hexdigest() != _manifest()[file.name]["sha256"]:
-        raise DataError(
-            f"{file} is truncated or altered: its SHA-256 is not the one in manifest.json. "
-            f"Bring the shipped file back with: git checkout -- {file.name} (in {file.parent})"
-        )
+    return content
 
 
-def _main() -> None:
-    for year in YEARS:
-        for name in TABLES:
-            try:
-                _check(path(name, year))
-            except DataError as error:
-                raise SystemExit(str(error)) from None
-            print(f"ok  {name:8} {year}  {_manifest()[path(name, year).name]['rows']:>7,} rows")
+def _remedy(file: Path) -> str:
+    return f"Bring the shipped file back with: git checkout -- {file.name} (in {file.parent})"
 
 
 if __name__ == "__main__":
-    _main()
+    try:
+        verify()
+    except DataError as error:
+        raise SystemExit(str(error)) from None

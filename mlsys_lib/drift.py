@@ -1,254 +1,119 @@
-"""How far is a window of decisions from a reference? Statistics, detectors, and their thresholds.
+"""How far is a window of decisions from a reference? All detectors, with one vocabulary.
 
-1. **Statistics.** `Numbers.ks`, `Names.chi2`, `psi` say how far one column is from a reference.
-2. **Detectors** fit a reference and score a window: `Univariate`, `Binned`, `RandomFeatures`, `Quality`,
-   and `Alibi`, which lends alibi-detect's. `calibrate` gives their thresholds, `ratios` scores days.
+``fit(reference)`` learns what is usual, ``score(window)`` gives statistics, of which large ones are
+suspicious; `mlsys_lib.thresholds` says how large.
 
-The sampling unit is the day. Flights of one day share their weather and their crowds, so a p-value that
-counts flights rejects one half of an undisturbed reference against the other. Here a threshold is what
-undisturbed days themselves exceed no more often than promised.
+===================================  =================================================================
+over decisions, window by window     `Univariate`, `Binned`, `RandomFeatures`, `Quality`, `Expected`,
+                                     `Labels`; `mlsys_lib.alibi` lends alibi-detect's
+over a daily table, going on from    `Ewma`, `PageHinkley`: control charts of a column of
+window to window                     `mlsys_lib.alerts.performance`
+===================================  =================================================================
+
+No detector falls silent for want of numbers: a window without rows, or what cannot be scored, is
+infinitely far, and what is missing, infinite, or new beside a constant counts.
 """
 
-import importlib
-import sys
-import warnings
-from collections.abc import Callable, Iterable
-from typing import Any, Protocol, Self
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mlsys_lib.checks import Array
+from mlsys_lib import checks
+from mlsys_lib.checks import Array, Duration
+from mlsys_lib.distances import Names, Numbers, edges, floats, histogram, psi
 from mlsys_lib.features import CATEGORIES, FEATURES
 from mlsys_lib.metrics import FALSE_ALARM, MISS, Metric, cost
-from mlsys_lib.world import local_day, midnight
+from mlsys_lib.world import local_day
 
 Rows = pd.DataFrame
-_CELLS = 2**16  # of the coarse look-up in `Numbers`
-_LEAST = 0.01  # no threshold below: a reference without a single gap must not forbid one
+State = tuple[float, ...]
+_FAR = 100.0  # standard deviations: what is further is as far, and so is what never was
+_MADE = "batch makes features, examples labels, a model's predict the probability"
 
 
-# 1. Statistics
-
-
-class Numbers:
-    """A reference column of numbers, sorted once.
+class Detector(ABC):
+    """What all detectors share: two verbs, and doors that no window passes unscored.
 
     Parameters
     ----------
-    values : array of shape (n_reference,)
-        Missing ones count as larger than any number, so a feed that dies is a shift as well.
+    columns : iterable of str
+        Of the tables that it is given.
 
-    Examples
-    --------
-    >>> Numbers([1, 2, 3, 4]).ks([3, 4, 5, None])
-    0.5
+    Attributes
+    ----------
+    statistics : list of str
+        What `score` gives, once it is fitted.
+    wait : pandas.Timedelta
+        How long after its end a day can be scored.
+    remembers : bool
+        Whether it goes on from window to window.
     """
 
-    def __init__(self, values: npt.ArrayLike) -> None:
-        column = np.asarray(values, float)
-        found, counts = np.unique(column[~np.isnan(column)], return_counts=True)
-        below = np.append(0, np.cumsum(counts)) / len(column)
-        # The distribution function just before each value and at it, in turn.
-        self._below = np.repeat(below, 2)[1:]
-        self._values: Array = np.append(found, np.nan)
-        self._low = found[0] if len(found) else 0.0
-        self._scale = _CELLS / max(np.ptp(found), 1e-300) if len(found) else 1.0
-        cells = np.bincount(self._cell(found), minlength=_CELLS + 2)
-        self._first = np.cumsum(cells) - cells
-        self._crowd = int(cells.max())
+    statistics: list[str]
+    wait = pd.Timedelta(0)
+    remembers = False
+    _keys: tuple[str, ...] = ()  # what it needs beside the columns that it watches
+    _start: State = ()
+    _fitted = False
 
-    def _cell(self, x: Array) -> npt.NDArray[np.intp]:
-        """A coarse place that never falls as x grows; beyond all cells for what is missing."""
-        with np.errstate(over="ignore"):
-            scaled = (x - self._low) * self._scale
-        return np.fmax(np.fmin(scaled, _CELLS + 1), 0).astype(np.intp)
-
-    def _place(self, x: Array) -> npt.NDArray[np.intp]:
-        """How many reference values are smaller: `numpy.searchsorted`, some times faster."""
-        if self._crowd > 4:  # then sorting first is the faster way
-            return np.searchsorted(self._values[:-1], x)
-        place = self._first[self._cell(x)]
-        for _ in range(self._crowd):
-            place += x > self._values[place]
-        return place
-
-    def ks(self, new: npt.ArrayLike) -> float:
-        """The Kolmogorov-Smirnov statistic: the largest distance of the two distribution functions.
-
-        Parameters
-        ----------
-        new : array of shape (n_new,)
-
-        Returns
-        -------
-        float
-            In [0, 1]. What `scipy.stats.ks_2samp` gives with infinity for missing values.
-
-        Notes
-        -----
-        Between two reference values its function is flat and the new one only rises, so the distance
-        is largest right at a reference value or just before it: counting suffices, no merging.
-        """
-        x = np.asarray(new, float)
-        if self._crowd > 4:
-            x = np.sort(x)
-        place, size = self._place(x), len(self._values)
-        same = self._values[place] == x
-        seen = np.cumsum(np.bincount(2 * place + same, minlength=2 * size))[: 2 * size - 1]
-        seen[-1] -= np.count_nonzero(np.isnan(x))
-        return float(np.abs(self._below - seen / len(x)).max())
-
-
-class Names:
-    """A reference column of names, counted once.
-
-    Parameters
-    ----------
-    values : array of shape (n_reference,)
-        A missing one is a name of its own.
-
-    Examples
-    --------
-    >>> round(Names(["UA", "UA", "DL"]).chi2(["UA", "UAL", "UAL"]), 3)
-    3.333
-    """
-
-    def __init__(self, values: npt.ArrayLike) -> None:
-        self.names = pd.Index(pd.Series(values).dropna().astype(object).unique())
-        self.counts = self.count(values)
-
-    def count(self, new: npt.ArrayLike) -> Array:
-        """How often each name of the reference comes; then missing ones; then each that it lacks."""
-        column = pd.Series(new).astype("category").cat
-        tally = np.bincount(column.codes + 1, minlength=len(column.categories) + 1)
-        missing, seen = tally[:1], tally[1:]
-        place = self.names.get_indexer(column.categories)
-        known = np.zeros(len(self.names))
-        known[place[place >= 0]] = seen[place >= 0]
-        counts: Array = np.concatenate([known, missing, seen[(place < 0) & (seen > 0)]])
-        return counts
-
-    def beside(self, new: npt.ArrayLike) -> tuple[Array, Array]:
-        """The counts of the reference and of the new, name by name."""
-        seen = self.count(new)
-        return np.append(self.counts, np.zeros(len(seen) - len(self.counts))), seen
-
-    def chi2(self, new: npt.ArrayLike) -> float:
-        """Pearson's chi-squared statistic of the table reference / new by name.
-
-        Parameters
-        ----------
-        new : array of shape (n_new,)
-
-        Returns
-        -------
-        float
-            Zero or more. What `scipy.stats.chi2_contingency` gives.
-        """
-        had, seen = self.beside(new)
-        old, now = had.sum(), seen.sum()
-        both = np.maximum(had + seen, 1)
-        return float(np.sum((had * now - seen * old) ** 2 / both) / old / now)
-
-
-def edges(values: npt.ArrayLike, *, bins: int = 10) -> Array:
-    """Where the bins of a histogram end, such that the reference has about as many in each.
-
-    Parameters
-    ----------
-    values : array of shape (n_reference,)
-    bins : int, default 10
-
-    Returns
-    -------
-    array of shape (bins - 1 or fewer,), increasing
-        Fewer where values repeat: no bin is empty by construction.
-
-    Examples
-    --------
-    >>> edges([1, 1, 1, 2, 3, 4], bins=3).round(2)
-    array([2.33])
-    """
-    column = np.asarray(values, float)
-    known: Array = column[~np.isnan(column)]
-    if not len(known):
-        return known
-    inner = np.unique(np.quantile(known, np.linspace(0, 1, bins + 1)[1:-1]))
-    ends: Array = inner[inner > known.min()]
-    return ends
-
-
-def histogram(values: npt.ArrayLike, ends: Array) -> npt.NDArray[np.intp]:
-    """Counts by bin; those of two parts of the data add up to those of the whole.
-
-    Parameters
-    ----------
-    values : array of shape (n_values,)
-    ends : array of shape (n_ends,)
-        As `edges` gives them. An end belongs to the bin above it.
-
-    Returns
-    -------
-    array of shape (n_ends + 2,), int
-        From the lowest bin to the highest; the last counts missing values.
-
-    Examples
-    --------
-    >>> histogram([1, 2, 3, np.nan], np.array([2.0]))
-    array([1, 2, 1])
-    """
-    column = np.asarray(values, float)
-    place = np.searchsorted(ends, column, side="right")
-    return np.bincount(place + np.isnan(column), minlength=len(ends) + 2)
-
-
-def psi(expected: npt.ArrayLike, actual: npt.ArrayLike) -> float:
-    """The population stability index of two histograms.
-
-    Parameters
-    ----------
-    expected, actual : arrays of shape (n_bins,)
-        Counts. Half a row is added to each, so that an empty bin gives no infinity.
-
-    Returns
-    -------
-    float
-        Zero or more. The usual "0.1 is some, 0.25 is much" has no derivation; see `calibrate`.
-
-    References
-    ----------
-    Siddiqi (2006), *Credit Risk Scorecards*; Yurdakul (2018), "Statistical properties of the population
-    stability index".
-
-    Examples
-    --------
-    >>> round(psi([50, 50], [80, 20]), 2)
-    0.41
-    """
-    old, new = (np.asarray(counts, float) + 0.5 for counts in (expected, actual))
-    old, new = old / old.sum(), new / new.sum()
-    return float(np.sum((new - old) * np.log(new / old)))
-
-
-# 2. Detectors
-
-
-class Detector(Protocol):
-    """What `calibrate` and `ratios` need: large scores are suspicious."""
+    def __init__(self, columns: Iterable[str]) -> None:
+        self.columns = [columns] if isinstance(columns, str) else list(columns)
+        if not self.columns:
+            raise ValueError(
+                "columns=[] leaves nothing to watch; name one or more that fit the detector"
+            )
+        self.statistics = self.columns
 
     def fit(self, reference: Rows) -> Self:
-        """Learn what is usual."""
-        ...
+        """Learn what is usual.
+
+        Raises
+        ------
+        ValueError
+            If the reference has no rows, or lacks a column.
+        """
+        checks.columns(reference, [*self.columns, *self._keys], remedy=_MADE)
+        checks.same_length(reference=reference)
+        self._learn(reference)
+        self._fitted = True
+        self.restart()
+        return self
 
     def score(self, window: Rows) -> pd.Series:
-        """One statistic a column, or one in all."""
-        ...
+        """One statistic a column, or one in all; infinite where the window has no rows.
+
+        Raises
+        ------
+        ValueError
+            If it is not fitted, or the window lacks a column.
+        """
+        if not self._fitted:
+            raise ValueError(f"{type(self).__name__} is not fitted; call fit(reference) first")
+        checks.columns(window, [*self.columns, *self._keys], remedy=_MADE)
+        return self._scores(window) if len(window) else self._nothing()
+
+    def restart(self) -> None:
+        """Forget the windows that were scored; what is usual stays."""
+        self._state = self._start
+
+    @abstractmethod
+    def _learn(self, reference: Rows) -> None: ...
+
+    @abstractmethod
+    def _scores(self, window: Rows) -> pd.Series: ...
+
+    def _nothing(self) -> pd.Series:
+        return pd.Series(np.inf, self.statistics)
 
 
-class Univariate:
+class Univariate(Detector):
     """Each column alone: Kolmogorov-Smirnov for numbers, Cramér's V (of chi-squared) for names.
+
+    Both lie in [0, 1].
 
     Parameters
     ----------
@@ -268,20 +133,17 @@ class Univariate:
     """
 
     def __init__(self, *, columns: Iterable[str] = FEATURES) -> None:
-        self.columns = list(columns)
+        super().__init__(columns)
 
-    def fit(self, reference: Rows) -> Self:
-        """Sort the numbers and count the names."""
+    def _learn(self, reference: Rows) -> None:
         self._known: dict[str, Numbers | Names] = {
             c: Names(reference[c]) if c in CATEGORIES else Numbers(reference[c])
             for c in self.columns
         }
         self._size = len(reference)
-        return self
 
-    def score(self, window: Rows) -> pd.Series:
-        """Both in [0, 1], and comparable between windows of different length."""
-        size = len(window) + self._size
+    def _scores(self, window: Rows) -> pd.Series:
+        size = len(window) + self._size  # makes windows of different length comparable
         return pd.Series(
             {
                 c: known.ks(window[c])
@@ -302,33 +164,32 @@ class Binned(Univariate):
     {'carrier': 2.3}
     """
 
-    def fit(self, reference: Rows) -> Self:
-        """Choose the bins and count."""
+    def _learn(self, reference: Rows) -> None:
         self._names = {c: Names(reference[c]) for c in self.columns if c in CATEGORIES}
         self._ends = {c: edges(reference[c]) for c in self.columns if c not in CATEGORIES}
         self._had = {c: histogram(reference[c], ends) for c, ends in self._ends.items()}
-        return self
 
-    def score(self, window: Rows) -> pd.Series:
-        """The index of each column."""
+    def _scores(self, window: Rows) -> pd.Series:
         names = {c: psi(*known.beside(window[c])) for c, known in self._names.items()}
         numbers = {c: psi(self._had[c], histogram(window[c], e)) for c, e in self._ends.items()}
         return pd.Series(names | numbers)[self.columns]
 
 
-class RandomFeatures:
+def _numbers(rows: Rows, columns: list[str]) -> pd.DataFrame:
+    return pd.DataFrame({c: floats(rows[c]) for c in columns if c not in CATEGORIES})
+
+
+class RandomFeatures(Detector):
     """All numbers together: the squared maximum mean discrepancy, by random Fourier features.
 
     Parameters
     ----------
     columns : iterable of str, default all features
-        Of these the numbers, standardised by the reference; a missing one is taken as the mean.
+        Of these the numbers, standardised by the reference. A missing one is taken as the mean, and where
+        none was missing in the reference as far off, like what is infinite, or new beside a constant.
     features : int, default 2048
         The more, the nearer to the exact statistic, whose cost is quadratic in the rows. On months of
         these flights it is within 10 % with 2048 and within 20 % with 512.
-    rows : int, default 20000
-        How many rows of the reference are used, evenly spread.
-    seed : int, default 0
 
     References
     ----------
@@ -344,40 +205,36 @@ class RandomFeatures:
     ({'all': 0.0}, {'all': 0.18})
     """
 
-    def __init__(
-        self,
-        *,
-        columns: Iterable[str] = FEATURES,
-        features: int = 2048,
-        rows: int = 20_000,
-        seed: int = 0,
-    ) -> None:
-        self.columns = [c for c in columns if c not in CATEGORIES]
-        self._features, self._rows, self._seed = features, rows, seed
+    def __init__(self, *, columns: Iterable[str] = FEATURES, features: int = 2048) -> None:
+        super().__init__([c for c in columns if c not in CATEGORIES])
+        checks.within(features, 2, np.inf, "features")
+        self.statistics, self._features = ["all"], features
 
-    def fit(self, reference: Rows) -> Self:
-        """Scale by the reference; the kernel is as wide as the median distance of two of its rows."""
-        rng = np.random.default_rng(self._seed)
-        values = reference[self.columns].to_numpy(float)
-        self._mean, self._sd = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
-        self._sd[self._sd == 0] = 1
+    def _learn(self, reference: Rows) -> None:
+        rng = np.random.default_rng(0)
+        known = _numbers(reference, self.columns)
+        known = known.where(np.isfinite(known))
+        self._mean = known.mean().fillna(0).to_numpy()
+        self._sd = known.std(ddof=0).fillna(0).to_numpy()
+        self._sd = np.maximum(self._sd, 1e-9 * np.maximum(1, np.abs(self._mean)))
+        self._missing = np.where(known.isna().any(), 0.0, _FAR)
         pairs = self.scaled(reference.iloc[rng.integers(0, len(reference), 2000)])
         apart = np.linalg.norm(pairs[:1000] - pairs[1000:], axis=1)
-        self.width = float(np.median(apart))
+        # The kernel is as wide as two rows are apart, unless most are the same.
+        self.width = float(np.median(apart[apart > 0])) if apart.any() else 1.0
         turn = rng.normal(0, 1 / self.width, (len(self.columns), self._features // 2))
         self._turn = turn.astype(np.float32)  # half the memory, and several times the speed
-        self._usual = self._embedded(reference.iloc[:: max(1, len(reference) // self._rows)])
-        return self
+        self._usual = self._embedded(reference.iloc[:: max(1, len(reference) // 20_000)])
 
-    def score(self, window: Rows) -> pd.Series:
-        """The squared distance of the mean embeddings, under the one name ``all``."""
+    def _scores(self, window: Rows) -> pd.Series:
         apart = self._embedded(window) - self._usual
         return pd.Series({"all": float(apart @ apart) * 2 / self._features})
 
     def scaled(self, rows: Rows) -> Array:
         """What the kernel sees of rows."""
-        scaled: Array = (rows[self.columns].to_numpy(float) - self._mean) / self._sd
-        return np.nan_to_num(scaled)
+        with np.errstate(over="ignore"):
+            scaled = (_numbers(rows, self.columns).to_numpy() - self._mean) / self._sd
+        return np.where(np.isnan(scaled), self._missing, np.clip(scaled, -_FAR, _FAR))
 
     def _embedded(self, rows: Rows) -> Array:
         total = np.zeros(2 * self._turn.shape[1])
@@ -403,30 +260,33 @@ class Quality(Univariate):
     {'volume': 0.0, 'repeated': 0.0, 'visib gaps': 0.0, 'visib outside': 1.0, 'visib stuck': 0.0}
     """
 
-    def fit(self, reference: Rows) -> Self:
-        """Note the rows of each weekday, shares of gaps, names, ranges, distinct values a day."""
-        day = local_day(reference.decided_at)
+    _keys = ("flight_id", "decided_at")
+
+    def _learn(self, reference: Rows) -> None:
+        day = local_day(checks.moments(reference.decided_at, "decided_at"))
         self._rows = day.value_counts().groupby(lambda moment: moment.weekday()).median()
         self._gaps = reference[self.columns].isna().mean()
         self._names = {c: set(reference[c]) for c in self.columns if c in CATEGORIES}
-        numbers = reference[[c for c in self.columns if c not in CATEGORIES]]
+        numbers = _numbers(reference, self.columns)
+        numbers = numbers.where(np.isfinite(numbers))
         margin = (numbers.max() - numbers.min()) / 10  # a new record is no error
         self._low, self._high = numbers.min() - margin, numbers.max() + margin
-        self._distinct = numbers.groupby(day).nunique().median()
-        return self
+        self._distinct = numbers.groupby(day.to_numpy()).nunique().median()
+        self.statistics = list(self._scores(reference[:1]).index)
 
-    def score(self, window: Rows) -> pd.Series:
+    def _scores(self, window: Rows) -> pd.Series:
         """Shares: of the rows or, for what stands still, of the usual number of distinct values."""
-        due = sum(
-            self._rows.get(moment.weekday(), 0) for moment in local_day(window.decided_at).unique()
-        )
-        numbers = window[self._low.index]
+        days = local_day(checks.moments(window.decided_at, "decided_at")).unique()
+        due = sum(self._rows.get(moment.weekday(), 0) for moment in days)
+        numbers = _numbers(window, self.columns)
+        inside = numbers.ge(self._low) & numbers.le(self._high)
         unseen = {c: (~window[c].isin(names)).mean() for c, names in self._names.items()}
+        stuck = 1 - numbers.nunique() / self._distinct
         shares = {
             "gaps": window[self.columns].isna().mean() - self._gaps,
-            "outside": numbers.lt(self._low).mean() + numbers.gt(self._high).mean(),
+            "outside": (numbers.notna() & ~inside).mean(),
             "unseen": pd.Series(unseen, dtype=float),
-            "stuck": 1 - numbers.nunique() / self._distinct,
+            "stuck": stuck.where(self._distinct > 0, 0.0),
         }
         whole = {
             "volume": abs(len(window) / max(due, 1) - 1),
@@ -436,184 +296,11 @@ class Quality(Univariate):
         scores: pd.Series = pd.concat([pd.Series(whole, dtype=float), *named])
         return scores
 
-
-class Alibi:
-    """A detector of alibi-detect, behind the same two verbs. Its distances are the scores.
-
-    Parameters
-    ----------
-    kind : str
-        ``KSDrift``, ``CVMDrift``, ``ChiSquareDrift``, ``TabularDrift``, ``ClassifierDrift``, or
-        ``CVMDriftOnline``, which takes one row after the other (of a table with one row a day, say), goes
-        on from window to window, and brings its threshold: 1 is an alarm, `calibrate` is not for it.
-    columns : iterable of str
-        Numbers for those of KS and CVM, names for chi-squared. Names become codes; a missing number
-        becomes larger than any.
-    **options
-        For the detector; ``model`` for `ClassifierDrift` is a scikit-learn classifier. The online one
-        needs ``ert``, the rows that shall pass on average until a false alarm, and ``window_sizes``; it
-        finds the threshold by simulation.
-
-    Raises
-    ------
-    ImportError
-        If alibi-detect is not installed: it needs Python 3.11 or 3.12.
-
-    Notes
-    -----
-    Its licence, the Business Source License, is free for non-production use only.
-
-    References
-    ----------
-    Van Looveren et al., *Alibi Detect: algorithms for outlier, adversarial and drift detection*.
-    """
-
-    def __init__(self, kind: str, columns: Iterable[str], **options: Any) -> None:
-        self.kind, self.columns, self._options = kind, list(columns), options
-
-    def fit(self, reference: Rows) -> Self:
-        """Build the detector on the reference."""
-        names = [c for c in self.columns if c in CATEGORIES]
-        self._codes = {c: Names(reference[c]).names for c in names}
-        options = dict(self._options)
-        if self.kind == "TabularDrift":
-            options["categories_per_feature"] = {self.columns.index(c): None for c in names}
-        if self.kind == "ClassifierDrift":
-            options["backend"] = "sklearn"
-        self._detector = getattr(_alibi(), self.kind)(self._matrix(reference), **options)
-        return self
-
-    def score(self, window: Rows) -> pd.Series:
-        """The distance of each column, or the one under the name ``all``."""
-        matrix = self._matrix(window)
-        with warnings.catch_warnings(action="ignore"):  # of its dependencies
-            if self.kind.endswith("Online"):
-                steps = [self._detector.predict(row)["data"] for row in matrix]
-                found = np.array([s["test_stat"] / s["threshold"] for s in steps])
-                # Not a number until its window is full.
-                return pd.Series(np.nan_to_num(found).max(axis=(0, 1)), self.columns)
-            found = self._detector.predict(matrix)["data"]["distance"]
-        return pd.Series(np.atleast_1d(found), self.columns if np.ndim(found) else ["all"])
-
-    def _matrix(self, rows: Rows) -> Array:
-        coded = {c: known.get_indexer(pd.Index(rows[c])) for c, known in self._codes.items()}
-        numbers = rows[self.columns].assign(**coded)
-        return numbers.to_numpy(float, na_value=np.finfo(np.float32).max)
-
-
-def _alibi() -> Any:
-    if "alibi_detect" not in sys.modules:
-        print("loading alibi-detect, numba and transformers: some seconds, once", file=sys.stderr)
-    try:
-        with warnings.catch_warnings(action="ignore"):  # of its dependencies
-            return importlib.import_module("alibi_detect.cd")
-    except ModuleNotFoundError as error:
-        raise ImportError(
-            f"{error.name} is not installed. alibi-detect needs Python 3.11 or 3.12 and comes with the "
-            "course environment; the other detectors need neither"
-        ) from error
-
-
-def calibrate(
-    detector: Detector, reference: Rows, *, rate: float = 1 / 30, days: int = 1, folds: int = 5
-) -> pd.Series:
-    """The threshold of each column, such that undisturbed windows exceed any of them at a promised rate.
-
-    Parameters
-    ----------
-    detector : Detector
-        Left fitted on the whole reference.
-    reference : pandas.DataFrame of shape (n_decisions, n_columns)
-        Days without faults, of all seasons that the detector shall take for usual.
-    rate : float, default 1/30
-        The share of windows with a false alarm: a month for a daily check.
-    days : int, default 1
-        The length of a window.
-    folds : int, default 5
-
-    Returns
-    -------
-    pandas.Series of shape (n_columns,)
-
-    Raises
-    ------
-    ValueError
-        If the reference has too few days for the rate.
-
-    Notes
-    -----
-    Runs of consecutive days are set aside in turn, the detector is fitted on the others, and windows of
-    consecutive days from the runs set aside are scored. The scores of a column are divided by their 95 %
-    point, or by a third of the largest if that is more, so that the columns share the false alarms; the
-    threshold is the quantile of the largest of each window, with the correction of Vovk et al. (2005),
-    *Algorithmic Learning in a Random World*, for a finite number of windows. The promise holds as far as
-    tomorrow is exchangeable with these days. A threshold beyond the largest possible score says that a
-    column cannot tell: a single day's pressure is as far from a year's as a broken sensor's.
-    """
-    reference = reference.sort_values("decided_at")
-    every, first = np.unique(local_day(reference.decided_at), return_index=True)
-    starts = np.append(first, len(reference))  # of each day, and the end
-    runs = np.arange(len(every)) // max(7, 2 * days)
-    run_of = np.repeat(runs, np.diff(starts))
-    scores = []
-    for fold in range(folds):
-        detector.fit(reference[run_of % folds != fold])
-        for day in np.flatnonzero(runs % folds == fold):
-            if day + days <= len(runs) and runs[day + days - 1] == runs[day]:
-                scores.append(detector.score(reference.iloc[starts[day] : starts[day + days]]))
-    detector.fit(reference)
-    table = pd.DataFrame(scores).fillna(0.0)
-    scale = np.maximum(table.quantile(0.95), table.max() / 3).clip(lower=_LEAST)
-    largest = np.sort((table / scale).max(axis=1))
-    if (place := int(np.ceil((len(largest) + 1) * (1 - rate)))) > len(largest):
-        raise ValueError(
-            f"{len(largest)} windows of {days} days cannot promise one false alarm in {1 / rate:.0f}; "
-            "give a longer reference, or a higher rate"
-        )
-    # Where all scores of the reference are zero, the threshold is the least one.
-    return pd.Series(scale * (float(largest[place - 1]) or 1.0), table.columns)
-
-
-def ratios(
-    detector: Detector, thresholds: pd.Series, rows: Rows, *, wait: str = "0D"
-) -> pd.DataFrame:
-    """Score each day, at the midnight (of New York) after it: 1 or more is an alarm.
-
-    Parameters
-    ----------
-    detector : Detector
-        Fitted.
-    thresholds : pandas.Series of shape (n_columns,)
-        As `calibrate` gives them.
-    rows : pandas.DataFrame of shape (n_decisions, n_columns)
-    wait : str, default "0D"
-        How much later the day is scored, such as the patience of `Labels`.
-
-    Returns
-    -------
-    pandas.DataFrame of shape (n_days, n_columns)
-        Statistic divided by threshold, by the moment of the check (UTC); `wait` is kept in its `attrs`.
-
-    Examples
-    --------
-    Two months of simulated visibility, and a third that comes in kilometres:
-
-    >>> at = pd.date_range("2013-06-01 04:00", periods=2160, freq="h", tz="UTC")
-    >>> visib = np.random.default_rng(0).uniform(8, 10, len(at))
-    >>> rows = pd.DataFrame({"decided_at": at, "visib": visib})
-    >>> reference, broken = rows[:1440], rows[1440:].assign(visib=visib[1440:] * 1.609344)
-    >>> detector = Univariate(columns=["visib"])
-    >>> thresholds = calibrate(detector, reference)
-    >>> [int((ratios(detector, thresholds, days).visib >= 1).sum()) for days in (reference, broken)]
-    [0, 30]
-    """
-    scores = {
-        day: detector.score(window) for day, window in rows.groupby(local_day(rows.decided_at))
-    }
-    table = pd.DataFrame(scores).T / thresholds
-    table.index = midnight(pd.DatetimeIndex(table.index)) + pd.Timedelta(wait)
-    table.attrs["wait"] = wait
-    return table
+    def _nothing(self) -> pd.Series:
+        """All rows are lost, and nothing can be said of their values."""
+        lost = pd.Series(0.0, self.statistics)
+        lost["volume"] = np.inf
+        return lost
 
 
 def estimated(metric: Metric, probability: npt.ArrayLike) -> float:
@@ -631,6 +318,11 @@ def estimated(metric: Metric, probability: npt.ArrayLike) -> float:
     float
         Blind to all that makes the probabilities wrong: concept drift leaves it where it was.
 
+    Raises
+    ------
+    ValueError
+        If one is missing, or no probability.
+
     References
     ----------
     Guillory et al. (2021), "Predicting with confidence on unseen distributions", ICCV.
@@ -642,12 +334,14 @@ def estimated(metric: Metric, probability: npt.ArrayLike) -> float:
     >>> round(estimated(auc, p), 2), round(estimated(cost(300, 60), p), 1)
     (0.76, 34.0)
     """
-    score = np.sort(np.asarray(probability, float))
+    score = np.sort(checks.probabilities(probability, "probability"))
     return float(metric(score, score, 1.0 - score))
 
 
-class Expected:
+class Expected(Detector):
     """The cost that the probabilities themselves expect, against the reference's. Needs no label.
+
+    Those that are missing, or none, count for nothing; where all are, the score is infinite.
 
     Examples
     --------
@@ -656,57 +350,126 @@ class Expected:
     {'cost': 0.41}
     """
 
-    def fit(self, reference: Rows) -> Self:
-        """What a flight is expected to cost."""
-        self._usual = estimated(cost(MISS, FALSE_ALARM), reference.probability)
-        return self
+    def __init__(self) -> None:
+        super().__init__(["probability"])
+        self.statistics = ["cost"]
 
-    def score(self, window: Rows) -> pd.Series:
-        """The relative difference."""
-        now = estimated(cost(MISS, FALSE_ALARM), window.probability)
-        return pd.Series({"cost": abs(now / self._usual - 1)})
+    def _learn(self, reference: Rows) -> None:
+        self._usual = self._cost(reference)
+        if np.isinf(self._usual):
+            raise ValueError("the reference's probability is missing in all rows; predict it first")
+
+    def _scores(self, window: Rows) -> pd.Series:
+        apart = abs(self._cost(window) - self._usual)
+        return pd.Series({"cost": apart / max(self._usual, 1e-9)})
+
+    def _cost(self, rows: Rows) -> float:
+        p = floats(rows.probability)
+        known = p[(p >= 0) & (p <= 1)]
+        return estimated(cost(MISS, FALSE_ALARM), known) if len(known) else np.inf
 
 
-class Labels:
+class Labels(Detector):
     """Outcomes that do not come, airline by airline.
+
+    The score is the share of an airline's flights that have neither a label nor a cancellation in time. It
+    is 1 for one that usually flies and of which nothing is heard at all; airlines that the reference does
+    not know are one, under the name ``new``.
 
     Parameters
     ----------
-    patience : str, default "36h"
-        How long after a decision its outcome is expected, at most. Score windows that much later.
+    patience : str or timedelta, default "36h"
+        How long after a decision its outcome is expected, at most; windows wait for it.
     least : int, default 20
         Airlines with fewer flights in the window are left out.
 
     Examples
     --------
-    >>> at = pd.date_range("2013-06-03", periods=4, freq="h", tz="UTC")
+    >>> at = pd.date_range("2013-06-03 12:00", periods=4, freq="h", tz="UTC")
     >>> known = [at[0] + pd.Timedelta("4h"), at[1] + pd.Timedelta("40h"), pd.NaT, at[3]]
     >>> rows = pd.DataFrame({"carrier": "EV", "decided_at": at, "labelled_at": known})
     >>> Labels(least=4).fit(rows).score(rows).to_dict()
-    {'EV': 0.5}
+    {'EV': 0.5, 'new': 0.0}
     """
 
-    def __init__(self, *, patience: str = "36h", least: int = 20) -> None:
-        self.patience, self._least = pd.Timedelta(patience), least
+    def __init__(self, *, patience: Duration = "36h", least: int = 20) -> None:
+        super().__init__(["carrier", "decided_at", "labelled_at"])
+        checks.within(least, 1, np.inf, "least")
+        self.patience, self._least = checks.duration(patience, "patience"), least
+        self.wait = self.patience.ceil("D")
 
-    def fit(self, reference: Rows) -> Self:
-        """Nothing to learn: what is usual, `calibrate` finds."""
-        self._carriers = sorted(set(reference.carrier))
-        return self
+    def _learn(self, reference: Rows) -> None:
+        day = local_day(checks.moments(reference.decided_at, "decided_at"))
+        self._daily = pd.crosstab(day, reference.carrier.astype(object)).median()
+        self.statistics = [*self._daily.index, "new"]
 
-    def score(self, window: Rows) -> pd.Series:
-        """The share of each airline's flights that have neither a label nor a cancellation by then."""
-        absent = ~(window.labelled_at - window.decided_at <= self.patience)
-        airlines = absent.groupby(window.carrier)
-        share: pd.Series = airlines.mean().where(airlines.size() >= self._least)
-        return share.reindex(self._carriers).fillna(0.0)
+    def _scores(self, window: Rows) -> pd.Series:
+        carrier = window.carrier.map(lambda name: name if name in self._daily else "new")
+        decided = checks.moments(window.decided_at, "decided_at")
+        absent = ~(pd.to_datetime(window.labelled_at, utc=True) - decided <= self.patience)
+        airlines = absent.groupby(carrier)
+        share = airlines.mean().where(airlines.size() >= self._least, 0.0)
+        gone = {name: float(usual >= self._least) for name, usual in self._daily.items()}
+        return share.reindex(self.statistics).fillna(gone | {"new": 0.0})
 
 
-Chart = Callable[[Array], Array]
+class Chart(Detector):
+    """A control chart of a daily table's column; it goes on from window to window.
+
+    Each value moves it, less the reference's mean. A missing one leaves it where it is; an infinite one is
+    an infinite score, and does not stay. A window with several days scores the loudest of them.
+
+    Parameters
+    ----------
+    column : str
+        Such as ``residual`` or ``cost`` of `mlsys_lib.alerts.performance`, whose days are known on the
+        day after.
+    """
+
+    wait = pd.Timedelta("1D")
+    remembers = True
+    _start: State = (0.0,)
+
+    def __init__(self, column: str) -> None:
+        super().__init__([column])
+
+    def _learn(self, reference: Rows) -> None:
+        known = floats(reference[self.columns[0]])
+        known = known[np.isfinite(known)]
+        checks.same_length(known=known)
+        self.centre = float(known.mean())
+
+    def _scores(self, window: Rows) -> pd.Series:
+        values = floats(window[self.columns[0]]) - self.centre
+        found = [np.inf] if np.isinf(values).any() else []
+        found += self._traced(values[np.isfinite(values)])
+        return pd.Series(max(found, default=self._height()), self.statistics)
+
+    def _nothing(self) -> pd.Series:
+        return pd.Series(self._height(), self.statistics)
+
+    def _traced(self, values: Iterable[float]) -> list[float]:
+        found = []
+        for value in values:
+            self._state = self._moved(self._state, value)
+            found.append(self._height())
+        return found
+
+    def _height(self) -> float:
+        return float(max(map(abs, self._state)))
+
+    @abstractmethod
+    def _moved(self, state: State, value: float) -> State: ...
 
 
-def ewma(*, weight: float = 0.2) -> Chart:
-    """A chart: the exponentially weighted mean of daily residuals, its size whatever the sign.
+class Ewma(Chart):
+    """A chart: the exponentially weighted mean of a column, its distance from the usual one.
+
+    Parameters
+    ----------
+    column : str
+    weight : float in (0, 1], default 0.2
+        Of the latest day; with 1 it has no memory.
 
     References
     ----------
@@ -714,24 +477,31 @@ def ewma(*, weight: float = 0.2) -> Chart:
 
     Examples
     --------
-    >>> ewma(weight=0.5)(np.array([0.0, 0.4, 0.4, 0.0]))
-    array([0.  , 0.2 , 0.3 , 0.15])
+    >>> usual, now = (pd.DataFrame({"residual": days}) for days in ([-0.1, 0.1], [0.0, 0.4, 0.4, 0.0]))
+    >>> chart = Ewma("residual", weight=0.5).fit(usual)
+    >>> [float(chart.score(now[day : day + 1])["residual"].round(2)) for day in range(4)]
+    [0.0, 0.2, 0.3, 0.15]
     """
 
-    def chart(residual: Array) -> Array:
-        mean = pd.Series([0.0, *residual]).ewm(alpha=weight, adjust=False).mean()
-        return mean.abs().to_numpy()[1:]
+    def __init__(self, column: str, *, weight: float = 0.2) -> None:
+        super().__init__(column)
+        checks.within(weight, 0.001, 1, "weight")
+        self.weight = weight
 
-    return chart
+    def _moved(self, state: State, value: float) -> State:
+        (mean,) = state
+        return ((1 - self.weight) * mean + self.weight * value,)
 
 
-def page_hinkley(slack: float) -> Chart:
-    """A chart: how far the sum of daily residuals has drifted off, less a slack for each day.
+class PageHinkley(Chart):
+    """A chart: how far the sum of a column has drifted off, less a slack for each day.
 
     Parameters
     ----------
-    slack : float
-        Half of the shift worth finding, in the unit of the residual.
+    column : str
+    slack : float, optional
+        Half of the shift worth finding, in the unit of the column; half a standard deviation of the
+        reference's days unless you say otherwise.
 
     References
     ----------
@@ -739,66 +509,25 @@ def page_hinkley(slack: float) -> Chart:
 
     Examples
     --------
-    >>> page_hinkley(0.1)(np.array([0.0, 0.4, 0.4, 0.0]))
-    array([0. , 0.3, 0.6, 0.5])
+    >>> usual, now = (pd.DataFrame({"residual": days}) for days in ([-0.1, 0.1], [0.0, 0.4, 0.4, 0.0]))
+    >>> chart = PageHinkley("residual", slack=0.1).fit(usual)
+    >>> [float(chart.score(now[day : day + 1])["residual"].round(2)) for day in range(4)]
+    [0.0, 0.3, 0.6, 0.5]
     """
 
-    def chart(residual: Array) -> Array:
-        up = down = 0.0
-        found = []
-        for value in residual:
-            up, down = max(0.0, up + value - slack), max(0.0, down - value - slack)
-            found.append(max(up, down))
-        return np.array(found)
+    _start: State = (0.0, 0.0)
 
-    return chart
+    def __init__(self, column: str, *, slack: float | None = None) -> None:
+        super().__init__(column)
+        checks.within(slack or 0.0, 0, np.inf, "slack")
+        self._given = slack
 
+    def _learn(self, reference: Rows) -> None:
+        super()._learn(reference)
+        known = pd.Series(floats(reference[self.columns[0]]))
+        spread = known[np.isfinite(known)].std()
+        self.slack = float(spread) / 2 if self._given is None else self._given
 
-def limit(chart: Chart, residual: npt.ArrayLike, *, rate: float = 1 / 30, seed: int = 0) -> float:
-    """The limit that a chart exceeds on a promised share of undisturbed days.
-
-    Parameters
-    ----------
-    chart : callable
-        `ewma`, `page_hinkley` or any function from the values of days to statistics.
-    residual : array of shape (n_days,)
-        Of two undisturbed weeks or more; the spread of days, not that of flights, sets the limit.
-    rate : float, default 1/30
-    seed : int, default 0
-
-    Returns
-    -------
-    float
-        By simulation: 40 years of 365 days, drawn in weeks so that neighbours stay neighbours.
-
-    Raises
-    ------
-    ValueError
-        If there are fewer than 14 days.
-
-    Notes
-    -----
-    Each week is centred on the mean of the others, as the weeks to come will be. A bias that moves with
-    the season outlasts a week, and a chart with a long memory sums it up: where it is much of the slack of
-    `page_hinkley`, weeks that it has not seen exceed the limit more often than promised.
-
-    Examples
-    --------
-    >>> residual = np.random.default_rng(1).normal(0, 0.08, 200)
-    >>> round(limit(np.abs, residual, rate=0.05), 2)
-    0.15
-
-    References
-    ----------
-    Künsch (1989), "The jackknife and the bootstrap for general stationary observations", Annals of
-    Statistics 17.
-    """
-    days = np.asarray(residual, float)
-    if len(days) < 14:
-        raise ValueError(f"{len(days)} days are too few to know their spread; give 14 or more")
-    week = np.arange(len(days)) // 7
-    others = (days.sum() - np.bincount(week, days)) / (len(days) - np.bincount(week))
-    days = days - others[week]
-    starts = np.random.default_rng(seed).integers(0, len(days), (40, 53, 1))
-    years = days[(starts + np.arange(7)) % len(days)].reshape(40, -1)
-    return float(np.quantile([chart(year) for year in years], 1 - rate))
+    def _moved(self, state: State, value: float) -> State:
+        up, down = state
+        return max(0.0, up + value - self.slack), max(0.0, down - value - self.slack)

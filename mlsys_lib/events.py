@@ -24,24 +24,35 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Self
 
 import pandas as pd
 
-from mlsys_lib.checks import Moment
+from mlsys_lib import checks, files
+from mlsys_lib.checks import Duration, Moment
 from mlsys_lib.world import MEASURED, World
 
-TOPICS = ("departures", "arrivals", "weather")
+_FLIGHT = ["flight_id", "carrier", "origin", "dest"]
+_REPORTED = {
+    "departures": [*_FLIGHT, "dep_delay"],
+    "arrivals": [*_FLIGHT, "arr_delay"],
+    "weather": ["origin", *MEASURED],
+}
+TOPICS = tuple(_REPORTED)
+CLOCK = "clock"
 
 _PATIENCE = 30  # seconds to wait for another process that is writing
-_FLIGHT = ["flight_id", "carrier", "origin", "dest"]
+_CONTENT = "topic, key, event_time, available_at, value"
 _SCHEMA = """
+BEGIN IMMEDIATE;
 CREATE TABLE IF NOT EXISTS events (
     place INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, topic TEXT NOT NULL,
     event_time TEXT NOT NULL, available_at TEXT NOT NULL, value TEXT NOT NULL
 );
 CREATE TABLE IF NOT EXISTS consumers (name TEXT PRIMARY KEY, position INTEGER NOT NULL);
+COMMIT;
 """
 
 
@@ -85,7 +96,8 @@ class Log:
     Raises
     ------
     ValueError
-        If the folder does not exist, or the file is something else than a log.
+        If the folder does not exist, or the file is no log, or cannot be written. What stands in it is
+        left as it is.
 
     References
     ----------
@@ -112,16 +124,12 @@ class Log:
     """
 
     def __init__(self, path: str | Path, *, flush: bool = True) -> None:
-        self.path = Path(path)
-        if not self.path.parent.is_dir():
-            raise ValueError(
-                f"{self.path.parent} is no folder; make it before you open a log in it"
-            )
+        self.path = files.target(path)
         try:
             self._db = _opened(self.path, flush)
         except sqlite3.DatabaseError as error:
             raise ValueError(
-                f"{self.path} is not an event log ({error}); give another path"
+                f"{self.path} is not an event log that can be written ({error}); give another path"
             ) from error
 
     def __del__(self) -> None:
@@ -161,13 +169,19 @@ class Log:
         Raises
         ------
         ValueError
-            If a time is naive, a value is not JSON, or a key is in the log with another content.
+            If one is no `Event`, a time is naive, a value is not JSON, or a key is in the log with
+            another content.
         """
+        if not isinstance(events, Iterable):
+            raise ValueError(
+                f"append takes a list of events; for one, write append([event]), not {events!r}"
+            )
         rows = [_row(event) for event in events]
         with self._writing():
             before = len(self)
             self._db.executemany(
-                "INSERT INTO events SELECT coalesce(max(place) + 1, 0), ?, ?, ?, ?, ? FROM events WHERE true "
+                f"INSERT INTO events (place, {_CONTENT}) "
+                "SELECT coalesce(max(place) + 1, 0), ?, ?, ?, ?, ? FROM events WHERE true "
                 "ON CONFLICT (key) DO NOTHING",
                 rows,
             )
@@ -193,15 +207,12 @@ class Log:
         Raises
         ------
         ValueError
-            If `offset` is negative or `limit` is not positive.
+            If `offset` is no whole number of 0 or more, or `limit` of 1 or more.
         """
-        if offset < 0 or limit < 1:
-            raise ValueError(
-                f"offset={offset}, limit={limit}: read from 0 or later, at least one event"
-            )
+        checks.whole(offset, 0, "offset")
+        checks.whole(limit, 1, "limit")
         found = self._db.execute(
-            "SELECT topic, key, event_time, available_at, value, place FROM events "
-            "WHERE place >= ? ORDER BY place LIMIT ?",
+            f"SELECT {_CONTENT}, place FROM events WHERE place >= ? ORDER BY place LIMIT ?",
             (offset, limit),
         )
         when = datetime.fromisoformat
@@ -210,11 +221,33 @@ class Log:
             for topic, key, event, known, value, place in found
         ]
 
+    def since(self, moment: datetime) -> int:
+        """The offset of the first event that was available at a moment or later; the length without one.
+
+        Parameters
+        ----------
+        moment : datetime, aware
+
+        Notes
+        -----
+        What came late may lie behind it and have been available before; nothing lies before it that was
+        available at the moment or later. It looks at the whole log.
+        """
+        at = moment.astimezone(UTC).isoformat()
+        query = "SELECT coalesce(min(place), ?) FROM events WHERE available_at >= ?"
+        return int(self._one(query, len(self), at))
+
+    def last(self, topic: str) -> Event | None:
+        """The event of a topic that was appended last; None if there is none."""
+        query = "SELECT coalesce(max(place), -1) FROM events WHERE topic = ?"
+        place = int(self._one(query, topic))
+        return self.read(place, 1)[0] if place >= 0 else None
+
     def position(self, consumer: str) -> int:
         """The offset at which a consumer goes on reading; 0 for one that has not committed yet."""
-        return int(
-            self._one("SELECT coalesce(max(position), 0) FROM consumers WHERE name = ?", consumer)
-        )
+        checks.text(consumer, "consumer")
+        query = "SELECT coalesce(max(position), 0) FROM consumers WHERE name = ?"
+        return int(self._one(query, consumer))
 
     def commit(self, consumer: str, offset: int) -> None:
         """Declare everything before `offset` done: it is not delivered to this consumer again.
@@ -222,21 +255,17 @@ class Log:
         Parameters
         ----------
         consumer : str
-            Any name; each has a position of its own.
+            Any text; each has a position of its own.
         offset : int
             The offset to go on from: one more than that of the last event done.
 
         Raises
         ------
         ValueError
-            If `offset` lies behind the position or beyond the end of the log.
+            If `offset` is no whole number, or lies behind the position or beyond the end of the log.
         """
         with self._writing():
-            if offset < (here := self.position(consumer)):
-                raise ValueError(
-                    f"{consumer!r} has committed {here}; {offset} lies behind it. To read again, use seek()"
-                )
-            self._move(consumer, offset)
+            self._move(consumer, offset, at_least=self.position(consumer))
 
     def seek(self, consumer: str, *, offset: int = 0) -> None:
         """Set a consumer's position to any offset, so that it reads the same events again.
@@ -250,10 +279,10 @@ class Log:
         Raises
         ------
         ValueError
-            If `offset` is negative or beyond the end of the log.
+            If `offset` is no whole number, or negative or beyond the end of the log.
         """
         with self._writing():
-            self._move(consumer, offset)
+            self._move(consumer, offset, at_least=0)
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
@@ -267,28 +296,28 @@ class Log:
                 self._db.execute("ROLLBACK")
             raise
 
-    def _move(self, consumer: str, offset: int) -> None:
-        if not 0 <= offset <= len(self):
+    def _move(self, consumer: str, offset: int, *, at_least: int) -> None:
+        checks.text(consumer, "consumer")
+        checks.whole(offset, 0, "offset", high=len(self))
+        if offset < at_least:
             raise ValueError(
-                f"offset {offset} is not in the log, which holds {len(self)} events: 0 to {len(self)}"
+                f"{consumer!r} has committed {at_least}; {offset} lies behind it. To read again, use seek()"
             )
         self._db.execute(
             "INSERT INTO consumers VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET position = excluded.position",
-            (consumer, offset),
+            (consumer, int(offset)),
         )
 
     def _one(self, query: str, *values: object) -> Any:
         return self._db.execute(query, values).fetchone()[0]
 
-    def _refuse_other_content(self, rows: list[tuple[str, str, str, str, str]]) -> None:
+    def _refuse_other_content(self, rows: list[tuple[str, ...]]) -> None:
         for row in rows:
-            found = self._db.execute(
-                "SELECT key, topic, event_time, available_at, value FROM events WHERE key = ?",
-                row[:1],
-            ).fetchone()
+            query = f"SELECT {_CONTENT} FROM events WHERE key = ?"
+            found = self._db.execute(query, row[1:2]).fetchone()
             if found != row:
                 raise ValueError(
-                    f"the log holds {row[0]!r} with another content: {found[4]}, not {row[4]}. "
+                    f"the log holds {row[1]!r} with another content: {found[4]}, not {row[4]}. "
                     "A correction is a new event with a key of its own"
                 )
 
@@ -299,12 +328,7 @@ def _opened(path: Path, flush: bool) -> sqlite3.Connection:
     until = time.monotonic() + _PATIENCE
     while True:
         try:
-            db.execute("PRAGMA journal_mode = WAL")
-            db.execute(f"PRAGMA synchronous = {'FULL' if flush else 'NORMAL'}")
-            db.executescript(_SCHEMA)
-            db.execute(
-                "SELECT place, key, topic, event_time, available_at, value FROM events LIMIT 0"
-            )
+            _prepare(db, flush)
             return db
         except sqlite3.DatabaseError as error:
             # SQLite waits for any lock but the one under which a new file is switched to WAL.
@@ -312,6 +336,16 @@ def _opened(path: Path, flush: bool) -> sqlite3.Connection:
                 db.close()
                 raise
             time.sleep(0.01)
+
+
+def _prepare(db: sqlite3.Connection, flush: bool) -> None:
+    new = not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+    if not new:  # an error, before anything of somebody else's is changed
+        db.execute(f"SELECT place, {_CONTENT}, name, position FROM events, consumers LIMIT 0")
+    db.execute("PRAGMA journal_mode = WAL")
+    db.execute(f"PRAGMA synchronous = {'FULL' if flush else 'NORMAL'}")
+    if new:
+        db.executescript(_SCHEMA)
 
 
 def reports(world: World, *, since: Moment | None = None) -> Iterator[Event]:
@@ -337,31 +371,30 @@ def reports(world: World, *, since: Moment | None = None) -> Iterator[Event]:
     >>> first.key, f"{first.event_time:%H:%M}", f"{first.available_at:%H:%M}", first.value["dep_delay"]
     ('departures/2013-04-22/US2161/LGA', '09:49', '09:59', -11.0)
     """
-    columns = {
-        "departures": [*_FLIGHT, "dep_delay"],
-        "arrivals": [*_FLIGHT, "arr_delay"],
-        "weather": ["origin", *MEASURED],
-    }
-    tables = {topic: getattr(world, topic)(since=since) for topic in TOPICS}
-    order = pd.concat([table.available_at for table in tables.values()]).argsort(kind="stable")
-    made = [event for topic in TOPICS for event in _events(topic, tables[topic], columns[topic])]
-    for place in order.to_numpy():
-        yield made[place]
+    told = [event for topic in TOPICS for event in _events(topic, world, since)]
+    return iter(sorted(told, key=attrgetter("available_at")))
 
 
-def _events(topic: str, table: pd.DataFrame, columns: list[str]) -> Iterator[Event]:
+def _events(topic: str, world: World, since: Moment | None) -> Iterator[Event]:
+    table: pd.DataFrame = getattr(world, topic)(since=since)
     happened, known = (
         pd.DatetimeIndex(table[name]).as_unit("us").to_pydatetime()
         for name in ("event_time", "available_at")
     )
-    shown = table[columns].astype(object).where(table[columns].notna(), None)
+    shown = table[_REPORTED[topic]]
+    shown = shown.astype(object).where(shown.notna(), None)
     values: list[dict[str, Any]] = shown.to_dict("records")  # type: ignore[assignment]
     for event_time, available_at, value in zip(happened, known, values, strict=True):
         name = value.get("flight_id") or f"{value['origin']}/{event_time:%Y-%m-%dT%H:%M}"
         yield Event(topic, f"{topic}/{name}", event_time, available_at, value)
 
 
-def _row(event: Event) -> tuple[str, str, str, str, str]:
+def _row(event: Event) -> tuple[str, ...]:
+    """What the log stores of an event."""
+    if not isinstance(event, Event):
+        raise ValueError(f"append takes a list of events; this is none: {event!r}")
+    checks.text(event.topic, "topic")
+    checks.text(event.key, "key")
     times = []
     for name in ("event_time", "available_at"):
         moment: datetime = getattr(event, name)
@@ -376,28 +409,43 @@ def _row(event: Event) -> tuple[str, str, str, str, str]:
         raise ValueError(
             f"the value of {event.key!r} is not JSON ({error}): use text, finite numbers, true, false and None"
         ) from error
-    return event.key, event.topic, times[0], times[1], value
+    return event.topic, event.key, *times, value
 
 
-CLOCK = "clock"
-
-
-def tick(at: datetime, *, complete: tuple[str, ...] = TOPICS) -> Event:
+def tick(at: Moment, *, complete: Iterable[str] = TOPICS) -> Event:
     """The event that moves the clock: it is `at`, and these feeds have delivered all they had by then.
+
+    Parameters
+    ----------
+    at : str or datetime
+    complete : iterable of str, default all of `TOPICS`
+
+    Returns
+    -------
+    Event
+        Its topic is `CLOCK`.
+
+    Raises
+    ------
+    ValueError
+        If `at` is no moment, or a topic is unknown.
 
     Examples
     --------
-    >>> tick(datetime(2013, 4, 22, 15, tzinfo=UTC)).key
+    >>> tick("2013-04-22 15:00").key
     'clock/2013-04-22T15:00:00+00:00'
     """
-    return Event(CLOCK, f"{CLOCK}/{at.isoformat()}", at, at, {"complete": list(complete)})
+    here, feeds = checks.moment(at, "at").to_pydatetime(), list(complete)
+    for topic in feeds:
+        checks.one_of(topic, TOPICS, "topic")
+    return Event(CLOCK, f"{CLOCK}/{here.isoformat()}", here, here, {"complete": feeds})
 
 
 def replay(
     world: World,
     since: Moment,
     *,
-    every: str = "1min",
+    every: Duration = "1min",
     outages: Mapping[str, tuple[Moment, Moment]] | None = None,
 ) -> Iterator[Event]:
     """The reports that reached the desk after `since`, and the ticks between them.
@@ -407,7 +455,7 @@ def replay(
     world : World
         Its clock is where the replay ends.
     since : str or pandas.Timestamp
-    every : str, default "1min"
+    every : str or timedelta, default "1min"
         How much simulated time lies between two ticks.
     outages : mapping of topic to (start, end), optional
         Simulated: from start to end nothing of that topic arrives, and what was held back arrives
@@ -418,6 +466,11 @@ def replay(
     Event
         What was available at the moment of a tick comes before it.
 
+    Raises
+    ------
+    ValueError
+        If `every` is not above zero, an outage is of no known topic, or does not end after it starts.
+
     Examples
     --------
     >>> from collections import Counter
@@ -425,19 +478,33 @@ def replay(
     >>> Counter(event.topic for event in events).most_common()
     [('departures', 29), ('weather', 3), ('clock', 3)]
     """
-    start, step = World(since).now, pd.Timedelta(every)
-    down = {
-        topic: (World(begin).now, World(end).now) for topic, (begin, end) in (outages or {}).items()
-    }
+    start, step = checks.moment(since, "since"), checks.duration(every, "every")
+    if not step:
+        raise ValueError(f"every={every!r} must be above zero")
+    down = {}
+    for topic, (begin, end) in (outages or {}).items():
+        checks.one_of(topic, TOPICS, "topic")
+        down[topic] = checks.moment(begin, "outage"), checks.moment(end, "outage")
+        if not down[topic][0] < down[topic][1]:
+            raise ValueError(
+                f"the outage of {topic} must end after it starts, not {begin!r} to {end!r}"
+            )
     coming = (e for e in reports(world, since=start - world.lag) if e.available_at > start)
+    return _delivered(coming, pd.date_range(start + step, world.now, freq=step), down)
+
+
+def _delivered(
+    coming: Iterator[Event],
+    ticks: pd.DatetimeIndex,
+    down: Mapping[str, tuple[pd.Timestamp, pd.Timestamp]],
+) -> Iterator[Event]:
     event = next(coming, None)
     held: list[Event] = []
-    for at in pd.date_range(start + step, world.now, freq=step).to_pydatetime():
-        here = at.astimezone(UTC)
-        broken = {topic for topic, (begin, end) in down.items() if begin < here < end}
-        while event is not None and event.available_at <= here:
+    for at in ticks:
+        broken = {topic for topic, (begin, end) in down.items() if begin < at < end}
+        while event is not None and event.available_at <= at:
             held.append(event)
             event = next(coming, None)
         yield from (e for e in held if e.topic not in broken)
         held = [e for e in held if e.topic in broken]
-        yield tick(here, complete=tuple(topic for topic in TOPICS if topic not in broken))
+        yield tick(at, complete=[topic for topic in TOPICS if topic not in broken])

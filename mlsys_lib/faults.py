@@ -3,34 +3,34 @@
 A monitor can only be scored against a record of what it should have found. `REAL` holds events that
 happened in 2013 and 2023; `evidence` computes again from the flights that they did. The other functions
 inject a simulated fault into what the desk sees, and return the changed copy with its entry:
+`feed_outage`, `frozen`, `unit_change`, `renamed`, `clock_shift`, `dropped`, `duplicated`,
+`silent_airline`, `label_delay`, `concept_drift`, `covariate_shift`. `scenario` puts one of each into a
+period.
 
-===================  ===============================================================================
-on a feature table   `feed_outage`, `frozen`, `unit_change`, `renamed`, `clock_shift`, `dropped`,
-                     `duplicated`, `silent_airline`, `label_delay`, `concept_drift`,
-                     `covariate_shift`; `scenario` puts one of each into a period
-on the event stream  `tampered`: messages dropped, duplicated or late
-===================  ===============================================================================
-
-Each takes rows and a period ``[start, end)`` of decisions (UTC where naive), and calls stack: give the
-rows that one returns to the next. The rows given are never changed.
+Each takes rows, a decision each, and a period ``[start, end)`` of decisions (UTC where naive). Calls
+stack: give the rows that one returns to the next. What chance decides depends on the seed and on the
+fault, its period and its place, so that faults under one seed do not strike the same flights. The rows
+given are never changed.
 """
 
+import zlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mlsys_lib.checks import Moment
-from mlsys_lib.events import Event
+from mlsys_lib.checks import Duration, Moment, columns, duration, moment, moments, one_of, within
 from mlsys_lib.features import LATE, ROLLING, Rolling
 from mlsys_lib.world import HOME, MEASURED, World, local_day
 
 Rows = pd.DataFrame
-Broken = tuple[pd.DataFrame, "Fault"]
+Span = tuple[Moment, Moment]
+Where = Mapping[str, str]
+Broken = tuple[Rows, "Fault"]
+_PENDING: dict[str, Any] = {"late": np.nan, "labelled_at": pd.NaT, "label_status": "pending"}
 
 
 @dataclass(frozen=True)
@@ -49,6 +49,11 @@ class Fault:
         Columns and the values that were hit; empty is everywhere.
     real : bool, default False
         Whether it happened, or was injected.
+
+    Raises
+    ------
+    ValueError
+        If it ends before it starts, or there is no such harm.
     """
 
     name: str
@@ -56,8 +61,13 @@ class Fault:
     start: pd.Timestamp
     end: pd.Timestamp
     harm: str
-    where: Mapping[str, str] = field(default_factory=dict, hash=False, kw_only=True)
+    where: Where = field(default_factory=dict, hash=False, kw_only=True)
     real: bool = field(default=False, kw_only=True)
+
+    def __post_init__(self) -> None:
+        one_of(self.harm, ("predictions", "labels", "none"), "harm")
+        if not self.start < self.end:
+            raise ValueError(f"{self.name}: the end {self.end} is not after the start {self.start}")
 
 
 def _happened(name: str, kind: str, first: str, last: str, **where: str) -> Fault:
@@ -123,9 +133,7 @@ def evidence(fault: Fault, world: World) -> pd.DataFrame:
     flights, weather = world.flights(since=since), world.weather(since=since)
     hit = flights[_matching(flights, fault.where) & (flights.sched_dep < fault.end)]
     if hit.empty:
-        raise ValueError(
-            f"no flights of {fault.name!r} are known at {world.now}; use a later world"
-        )
+        raise ValueError(f"no flight of {fault.name} is known at {world.now}; use a later world")
     made = hit.assign(
         cancelled=hit.status == "cancelled",
         diverted=hit.status == "diverted",
@@ -149,7 +157,7 @@ def feed_outage(
     start, end : str or pandas.Timestamp
     topic : str, default "weather"
         Or ``departures``, ``arrivals``. Their features keep their last value until the window has
-        passed; then rates are missing and counts 0 (`tampered` on the stream has no such shortcut).
+        passed; then rates are missing and counts 0. (On the stream, windows run empty bit by bit.)
     **where : str
         Only rows with these values, such as ``origin="LGA"``.
 
@@ -161,7 +169,7 @@ def feed_outage(
     Raises
     ------
     ValueError
-        If nothing was decided in the period, or a column is missing.
+        If nothing was decided in the period, or the rows have no feature of the topic.
 
     Examples
     --------
@@ -177,12 +185,16 @@ def feed_outage(
     >>> fault.name, fault.harm
     ('feed outage: weather', 'predictions')
     """
-    fault, hit = _begin(rows, "feed outage", topic, start, end, "predictions", where)
-    if topic != "weather":
-        return _starved(rows, hit, fault, [f for f in ROLLING if f.topic == topic]), fault
-    columns = [c for c in [*MEASURED, "observed_at"] if c in rows]
-    held = {column: _held(rows, fault, column, ["origin"]) for column in columns}
-    return _put(rows, hit, held), fault
+    one_of(topic, ("weather", "departures", "arrivals"), "topic")
+    period = _Period(rows, (start, end), "feed outage", topic, "predictions", where)
+    if topic == "weather":
+        observed = [name for name in [*MEASURED, "observed_at"] if name in rows]
+        changed = period.held(observed, ["origin"])
+    else:
+        changed = period.starved(feature for feature in ROLLING if feature.topic == topic)
+    if not changed:
+        raise ValueError(f"the rows have no feature of {topic}; batch makes them")
+    return period.put(changed)
 
 
 def frozen(rows: Rows, start: Moment, end: Moment, columns: Iterable[str], **where: str) -> Broken:
@@ -198,10 +210,12 @@ def frozen(rows: Rows, start: Moment, end: Moment, columns: Iterable[str], **whe
     >>> rows[hit].temp.nunique(), broken[hit].temp.nunique(), fault.name
     (8, 1, 'frozen: temp and 1 more')
     """
-    columns = list(columns)
-    what = columns[0] + (f" and {len(columns) - 1} more" if len(columns) > 1 else "")
-    fault, hit = _begin(rows, "frozen", what, start, end, "predictions", where)
-    return _put(rows, hit, {c: _held(rows, fault, c, ["origin"]) for c in columns}), fault
+    names = [columns] if isinstance(columns, str) else list(columns)
+    if not names:
+        raise ValueError("columns=[] freezes nothing; name one or more")
+    what = names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+    period = _Period(rows, (start, end), "frozen", what, "predictions", where, *names)
+    return period.put(period.held(names, ["origin"]))
 
 
 def unit_change(
@@ -225,8 +239,10 @@ def unit_change(
     >>> float(rows.visib.max()), float(broken.visib.max().round(1)), fault.name
     (10.0, 16.1, 'unit change: visib')
     """
-    fault, hit = _begin(rows, "unit change", column, start, end, "predictions", where)
-    return _put(rows, hit, {column: scale * rows[column] + offset}), fault
+    period = _Period(rows, (start, end), "unit change", column, "predictions", where, column)
+    if not pd.api.types.is_numeric_dtype(rows[column]):
+        raise ValueError(f"column={column!r} holds no numbers; name one that does")
+    return period.put({column: scale * rows[column] + offset})
 
 
 def renamed(rows: Rows, start: Moment, end: Moment, column: str, old: str, new: str) -> Broken:
@@ -241,9 +257,9 @@ def renamed(rows: Rows, start: Moment, end: Moment, column: str, old: str, new: 
     >>> int(rows.carrier.eq("UA").sum()), int(broken.carrier.eq("UAL").sum()), fault.where
     (189, 123, {'carrier': 'UA'})
     """
-    where = {column: old}
-    fault, hit = _begin(rows, "renamed", f"{old} is {new}", start, end, "predictions", where)
-    return _put(rows, hit, {column: new}), fault
+    what = f"{old} is {new}"
+    period = _Period(rows, (start, end), "renamed", what, "predictions", {column: old})
+    return period.put({column: new})
 
 
 def clock_shift(rows: Rows, start: Moment, end: Moment, *, hours: int = 4, **where: str) -> Broken:
@@ -256,14 +272,15 @@ def clock_shift(rows: Rows, start: Moment, end: Moment, *, hours: int = 4, **whe
     >>> clock_shift(rows, "2013-05-03", "2013-05-04")[0].iloc[0, 1:].to_dict()
     {'dep_minute': 60, 'arr_minute': 200, 'day_of_week': 4}
     """
-    fault, hit = _begin(rows, "clock shift", f"{hours:+d} h", start, end, "predictions", where)
+    what, needs = f"{hours:+d} h", ["dep_minute", "arr_minute", "day_of_week"]
+    period = _Period(rows, (start, end), "clock shift", what, "predictions", where, *needs)
     dep, arr = (rows[name] + 60 * hours for name in ("dep_minute", "arr_minute"))
     moved = {
         "dep_minute": dep % 1440,
         "arr_minute": arr % 1440,
         "day_of_week": (rows.day_of_week + dep // 1440) % 7,
     }
-    return _put(rows, hit, moved), fault
+    return period.put(moved)
 
 
 def dropped(
@@ -277,10 +294,10 @@ def dropped(
     >>> world = World("2013-05-03")
     >>> rows = examples(world, world.decisions(since="2013-05-02"))
     >>> len(rows), len(dropped(rows, "2013-05-02 12:00", "2013-05-03", share=0.5)[0])
-    (1059, 723)
+    (1059, 707)
     """
-    fault, hit = _begin(rows, "dropped", f"{share:.0%}", start, end, "predictions", where)
-    return rows[~(hit & _drawn(rows, share, seed))].reset_index(drop=True), fault
+    period = _Period(rows, (start, end), "dropped", _percent(share, "share"), "predictions", where)
+    return period.repeated(0, period.drawn(share, seed))
 
 
 def duplicated(
@@ -294,11 +311,10 @@ def duplicated(
     >>> world = World("2013-05-03")
     >>> rows = examples(world, world.decisions(since="2013-05-02"))
     >>> len(rows), len(duplicated(rows, "2013-05-02", "2013-05-03", share=0.5)[0])
-    (1059, 1528)
+    (1059, 1536)
     """
-    fault, hit = _begin(rows, "duplicated", f"{share:.0%}", start, end, "labels", where)
-    twice = np.where(hit & _drawn(rows, share, seed), 2, 1)
-    return rows.loc[rows.index.repeat(twice)].reset_index(drop=True), fault
+    period = _Period(rows, (start, end), "duplicated", _percent(share, "share"), "labels", where)
+    return period.repeated(2, period.drawn(share, seed))
 
 
 def silent_airline(rows: Rows, start: Moment, end: Moment, *, carrier: str = "EV") -> Broken:
@@ -314,14 +330,12 @@ def silent_airline(rows: Rows, start: Moment, end: Moment, *, carrier: str = "EV
     ([91, 5], 'labels')
     """
     where = {"carrier": carrier}
-    fault, hit = _begin(rows, "silent airline", carrier, start, end, "labels", where)
-    changed = _starved(rows, hit, fault, [f for f in ROLLING if f.by == ("carrier",)])
-    gone = {"late": np.nan, "labelled_at": pd.NaT, "label_status": "pending"}
-    return _put(changed, hit, {c: v for c, v in gone.items() if c in rows}), fault
+    period = _Period(rows, (start, end), "silent airline", carrier, "labels", where, *_PENDING)
+    return period.put(_PENDING | period.starved(f for f in ROLLING if f.by == ("carrier",)))
 
 
 def label_delay(
-    rows: Rows, start: Moment, end: Moment, *, delay: str | pd.Timedelta = "7D", **where: str
+    rows: Rows, start: Moment, end: Moment, *, delay: Duration = "7D", **where: str
 ) -> Broken:
     """Outcomes become known later. Needs `labelled_at`, which `examples` gives.
 
@@ -334,8 +348,9 @@ def label_delay(
     >>> (broken.labelled_at - rows.labelled_at).max(), fault.name
     (Timedelta('3 days 00:00:00'), 'label delay: 3D')
     """
-    fault, hit = _begin(rows, "label delay", str(delay), start, end, "labels", where)
-    return _put(rows, hit, {"labelled_at": rows.labelled_at + pd.Timedelta(delay)}), fault
+    later, kind = duration(delay, "delay"), "label delay"
+    period = _Period(rows, (start, end), kind, str(delay), "labels", where, "labelled_at")
+    return period.put({"labelled_at": rows.labelled_at + later})
 
 
 def concept_drift(
@@ -381,13 +396,14 @@ def concept_drift(
     >>> rows.groupby("origin").late.mean().round(2).to_dict()
     {'EWR': 0.11, 'JFK': 0.09, 'LGA': 0.1}
     >>> drifted.groupby("origin").late.mean().round(2).to_dict()
-    {'EWR': 0.11, 'JFK': 0.09, 'LGA': 0.36}
+    {'EWR': 0.11, 'JFK': 0.09, 'LGA': 0.39}
     """
     kind = f"{'gradual' if gradual else 'sudden'} concept drift"
-    fault, hit = _begin(rows, kind, f"{share:.0%}", start, end, "predictions", where)
-    grown = (rows.decided_at - fault.start) / (fault.end - fault.start) if gradual else 1.0
-    turned = hit & (rows.late == 0) & _drawn(rows, share * grown, seed)
-    return _put(rows, turned, {"late": 1.0}), fault
+    what = _percent(share, "share")
+    period = _Period(rows, (start, end), kind, what, "predictions", where, "late")
+    grown = (period.at - period.fault.start) / (period.fault.end - period.fault.start)
+    turned = period.drawn(share * grown.to_numpy() if gradual else share, seed)
+    return period.put({"late": rows.late.mask(turned & (rows.late == 0), 1.0)})
 
 
 def covariate_shift(
@@ -402,10 +418,11 @@ def covariate_shift(
     >>> rows = examples(world, world.decisions(since="2013-05-02"))
     >>> broken, fault = covariate_shift(rows, "2013-05-02", "2013-05-03", origin="EWR")
     >>> [int((table.origin == "EWR").sum()) for table in (rows, broken)], fault.harm
-    ([402, 153], 'none')
+    ([402, 148], 'none')
     """
-    fault, hit = _begin(rows, "covariate shift", f"{keep:.0%} kept", start, end, "none", where)
-    return rows[~(hit & _drawn(rows, 1 - keep, seed))].reset_index(drop=True), fault
+    what = f"{_percent(keep, 'keep')} kept"
+    period = _Period(rows, (start, end), "covariate shift", what, "none", where)
+    return period.repeated(0, period.drawn(1 - keep, seed))
 
 
 Injection = Callable[[Rows, Any, Any, int], Broken]
@@ -441,7 +458,7 @@ def scenario(rows: Rows, *, seed: int = 0) -> tuple[Rows, list[Fault]]:
     Returns
     -------
     rows : pandas.DataFrame
-    log : list of Fault
+    truth : list of Fault
         In the order of their start, with at least two days between them.
 
     Raises
@@ -457,113 +474,88 @@ def scenario(rows: Rows, *, seed: int = 0) -> tuple[Rows, list[Fault]]:
         ...
     ValueError: 7 days cannot hold the scenario; give more than 128
     """
+    columns(rows, ["decided_at"], remedy="batch makes what the scenario breaks")
     rng = np.random.default_rng(seed)
-    days = pd.DatetimeIndex(local_day(rows.decided_at).unique()).sort_values().tz_localize(HOME)
+    found = local_day(moments(rows.decided_at, "decided_at")).unique()
+    days = pd.DatetimeIndex(found).sort_values().tz_localize(HOME)
     needed = sum(length + 2 for length, _ in _DOSES)
     if len(days) <= needed:
         raise ValueError(f"{len(days)} days cannot hold the scenario; give more than {needed}")
     # The free days are split at random among the gaps; the first day stays whole.
     gaps = np.diff(np.r_[0, np.sort(rng.integers(0, len(days) - needed, len(_DOSES)))])
-    log, place = [], 1
+    truth, place = [], 1
     for gap, number in zip(gaps, rng.permutation(len(_DOSES)), strict=True):
         length, injection = _DOSES[number]
         place += int(gap)
         rows, fault = injection(rows, days[place], days[place + length], seed)
-        log.append(fault)
+        truth.append(fault)
         place += length + 2
-    return rows, log
+    return rows, truth
 
 
-def tampered(
-    events: Iterable[Event],
-    kind: str,
-    start: Moment,
-    end: Moment,
-    *,
-    share: float = 1.0,
-    hours: float = 4,
-    seed: int = 0,
-    **where: str,
-) -> tuple[list[Event], Fault]:
-    """The same for messages: drop, duplicate or delay those that became available in a period.
+class _Period:
+    """The rows of a period that a fault hits, its entry, and what faults do to rows."""
 
-    Parameters
-    ----------
-    events : iterable of Event
-        As `mlsys_lib.events.reports` gives them.
-    kind : str
-        ``dropped`` (all of a topic: a feed outage; of a carrier: a silent airline), ``duplicated``
-        (same key: a log stores it once, a stream fed directly counts it twice), ``late``.
-    start, end : str or pandas.Timestamp
-    share : float, default 1.0
-        Of the messages that match.
-    hours : float, default 4
-        By how much late ones are late.
-    seed : int, default 0
-    **where : str
-        Only messages with these fields in their value, or of this ``topic``.
+    def __init__(
+        self, rows: Rows, span: Span, kind: str, what: str, harm: str, where: Where, *needs: str
+    ) -> None:
+        columns(rows, ["decided_at", *where, *needs], remedy="examples and batch make it")
+        first, last = moment(span[0], "start"), moment(span[1], "end")
+        self.fault = Fault(f"{kind}: {what}", kind, first, last, harm, where=where)
+        self.rows, self.at = rows, moments(rows.decided_at, "decided_at")
+        self.hit = ((self.at >= first) & (self.at < last) & _matching(rows, where)).to_numpy()
+        if not self.hit.any():
+            raise ValueError(
+                f"{self.fault.name}: no decision from {first} to {last} with {dict(where)}; the rows "
+                f"are from {self.at.min()} to {self.at.max()}: see which values they have"
+            )
 
-    Returns
-    -------
-    events : list of Event
-        In the order of `available_at`.
-    fault : Fault
+    def put(self, values: Mapping[str, Any]) -> Broken:
+        """Other values in the rows that are hit."""
+        made = {}
+        for name, value in values.items():
+            column = self.rows[name]
+            if column.dtype.kind == "i" and pd.Series(value).dtype.kind == "f":
+                column = column.astype(float)  # a whole number cannot be missing
+            if isinstance(column.dtype, pd.CategoricalDtype):
+                column = column.astype(object)  # a category cannot be new
+            made[name] = column.mask(self.hit, value)
+        return self.rows.assign(**made), self.fault
 
-    Raises
-    ------
-    ValueError
-        If there is no such kind.
+    def repeated(self, times: int, drawn: npt.NDArray[np.bool_]) -> Broken:
+        """Those that are hit and drawn so many times, the others once."""
+        place = np.repeat(np.arange(len(self.rows)), np.where(self.hit & drawn, times, 1))
+        return self.rows.iloc[place].reset_index(drop=True), self.fault
 
-    Examples
-    --------
-    >>> from mlsys_lib.events import reports
-    >>> heard = list(reports(World("2013-04-22 14:00"), since="2013-04-22 10:00"))
-    >>> left, fault = tampered(heard, "dropped", "2013-04-22", "2013-04-23", topic="departures", carrier="EV")
-    >>> len(heard), len(left), fault.where
-    (342, 303, {'topic': 'departures', 'carrier': 'EV'})
-    """
-    copies = {"dropped": 0, "duplicated": 2, "late": 1}
-    if kind not in copies:
-        raise ValueError(f"no kind {kind!r}; choose one of {', '.join(copies)}")
-    delay = timedelta(hours=hours if kind == "late" else 0)
-    harm = "labels" if kind == "duplicated" else "predictions"
-    fault = _entry(f"messages {kind}", where.get("topic", "all"), start, end, harm, where)
-    rng = np.random.default_rng(seed)
-    result: list[Event] = []
-    for event in events:
-        hit = (
-            fault.start <= event.available_at < fault.end
-            and where.items() <= {**event.value, "topic": event.topic}.items()
-            and rng.random() < share
-        )
-        moved = replace(event, available_at=event.available_at + delay)
-        result += [moved] * copies[kind] if hit else [event]
-    return sorted(result, key=lambda event: event.available_at), fault
+    def drawn(self, share: float | npt.NDArray[np.float64], seed: int) -> npt.NDArray[np.bool_]:
+        """Each row with this chance, independently of what another fault draws under the seed."""
+        if not isinstance(seed, int | np.integer) or seed < 0:
+            raise ValueError(f"seed={seed!r} must be a whole number of zero or more")
+        fault = self.fault
+        name = f"{fault.name} {fault.start} {fault.end} {sorted(fault.where.items())}"
+        rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
+        return rng.random(len(self.rows)) < share
+
+    def held(self, names: list[str], by: list[str]) -> dict[str, pd.Series]:
+        """The last values before the fault, for each key; missing where there were none."""
+        columns(self.rows, by, remedy="their last values are held one by one")
+        order = self.at.to_numpy().argsort(kind="stable")
+        before = self.rows.iloc[order[: (self.at < self.fault.start).sum()]]
+        last = before.drop_duplicates(by, keep="last")[list(dict.fromkeys([*by, *names]))]
+        found = self.rows[by].merge(last, on=by, how="left").set_axis(self.rows.index)
+        return {name: found[name] for name in names}
+
+    def starved(self, features: Iterable[Rolling]) -> dict[str, pd.Series]:
+        """Windows into which nothing comes any more, as far as the rows have them."""
+        made = {}
+        for feature in (one for one in features if one.name in self.rows):
+            held = self.held([feature.name], list(feature.by))[feature.name]
+            empty = (self.at >= self.fault.start + pd.Timedelta(hours=feature.hours)).to_numpy()
+            made[feature.name] = held.mask(empty, 0 if feature.figure == "count" else np.nan)
+        return made
 
 
-def _entry(
-    kind: str, what: str, start: Moment, end: Moment, harm: str, where: Mapping[str, str]
-) -> Fault:
-    first, last = World(start).now, World(end).now
-    if not first < last:
-        raise ValueError(f"{kind}: the end {last} is not after the start {first}")
-    return Fault(f"{kind}: {what}", kind, first, last, harm, where=where)
-
-
-def _begin(
-    rows: Rows, kind: str, what: str, start: Moment, end: Moment, harm: str, where: dict[str, str]
-) -> tuple[Fault, pd.Series]:
-    """The entry, and the rows that are hit."""
-    fault = _entry(kind, what, start, end, harm, where)
-    hit = (rows.decided_at >= fault.start) & (rows.decided_at < fault.end) & _matching(rows, where)
-    if not hit.any():
-        raise ValueError(
-            f"{fault.name}: no decision from {fault.start} to {fault.end} with {where}"
-        )
-    return fault, hit
-
-
-def _matching(table: pd.DataFrame, where: Mapping[str, str]) -> pd.Series:
+def _matching(table: pd.DataFrame, where: Where) -> pd.Series:
     hit = pd.Series(True, table.index)
     for column, value in where.items():
         if column in table:
@@ -571,30 +563,6 @@ def _matching(table: pd.DataFrame, where: Mapping[str, str]) -> pd.Series:
     return hit
 
 
-def _drawn(rows: Rows, share: float | pd.Series, seed: int) -> npt.NDArray[np.bool_]:
-    return np.random.default_rng(seed).random(len(rows)) < share
-
-
-def _put(rows: Rows, hit: pd.Series, values: Mapping[str, Any]) -> Rows:
-    made = {}
-    for column, value in values.items():
-        # A whole number cannot be missing: where it may become so, the column is of floats.
-        fits = rows[column].dtype.kind != "i" or pd.Series(value).dtype.kind == "i"
-        made[column] = (rows[column] if fits else rows[column].astype(float)).mask(hit, value)
-    return rows.assign(**made)
-
-
-def _held(rows: Rows, fault: Fault, column: str, by: list[str]) -> pd.Series:
-    """The last value before the fault, for each key; missing where there was none."""
-    before = rows[rows.decided_at < fault.start].drop_duplicates(by, keep="last")
-    return rows[by].merge(before[[*by, column]], on=by, how="left").set_index(rows.index)[column]
-
-
-def _starved(rows: Rows, hit: pd.Series, fault: Fault, features: list[Rolling]) -> Rows:
-    """Windows into which nothing comes any more."""
-    made = {}
-    for feature in (f for f in features if f.name in rows):
-        held = _held(rows, fault, feature.name, list(feature.by))
-        empty = rows.decided_at >= fault.start + pd.Timedelta(hours=feature.hours)
-        made[feature.name] = held.mask(empty, 0 if feature.figure == "count" else np.nan)
-    return _put(rows, hit, made)
+def _percent(share: float, name: str) -> str:
+    within(share, 0, 1, name)
+    return f"{share:.0%}"

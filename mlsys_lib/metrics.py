@@ -6,32 +6,60 @@ an interval that resamples rows is several times too narrow. The sampling unit h
 A metric of a probability forecast needs only the joint distribution of score and outcome (Murphy and
 Winkler 1987). So a metric here is a function of counts, ``metric(score, late, other)``: how many late
 and how many other flights got each score. Counts of days add up, which makes a thousand resamples cheap.
+A metric says itself what its scores must be: `auc` takes any, the others take probabilities.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from mlsys_lib import checks
 from mlsys_lib.checks import Array
 
 Metric = Callable[[Array, Array, Array], Array]
+Codes = npt.NDArray[np.intp]
 MISS, FALSE_ALARM = 300, 60  # per flight: the course's assumption
 GROUPS = 2000  # scores are grouped into at most this many, of equal mass; it moves an AUC by less than 1e-5
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """A figure with its 95 % interval."""
+    """A figure with its 95 % interval.
+
+    Raises
+    ------
+    ValueError
+        If one of the three is missing or infinite, or `low` is above `high`: that says nothing, neither
+        a tie nor a difference.
+
+    Examples
+    --------
+    Three decimals, or as many as it takes to see the interval:
+
+    >>> Estimate(0.02, -0.01, 0.05), Estimate(0.00012, 0.00002, 0.00022)
+    (0.020 [-0.010, 0.050], 0.0001 [0.0000, 0.0002])
+    """
 
     value: float
     low: float
     high: float
 
+    def __post_init__(self) -> None:
+        ordered = -math.inf < self.low <= self.high < math.inf
+        if not (ordered and math.isfinite(self.value)):
+            raise ValueError(
+                f"{self.value} [{self.low}, {self.high}] must be finite, the lower end first"
+            )
+
     def __repr__(self) -> str:
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        width = (self.high - self.low) or abs(self.value)
+        digits = -math.floor(math.log10(width)) if 1e-12 < width < 1e-3 else 3
+        return f"{self.value:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
 
     @property
     def is_tie(self) -> bool:
@@ -54,6 +82,11 @@ def auc(score: Array, late: Array, other: Array) -> Array:
     array of shape (...)
         In [0, 1]; NaN where there are no late or no other flights.
 
+    Raises
+    ------
+    ValueError
+        If the scores fall.
+
     References
     ----------
     Hanley and McNeil (1982), "The meaning and use of the area under a ROC curve", Radiology 143.
@@ -63,12 +96,10 @@ def auc(score: Array, late: Array, other: Array) -> Array:
     >>> float(auc(np.array([0.2, 0.9]), late=np.array([1.0, 1]), other=np.array([1.0, 0])))
     0.75
     """
+    _ordered(score)
     below = np.cumsum(other, axis=-1) - other
-    with np.errstate(invalid="ignore"):
-        won: Array = np.sum(late * (below + other / 2), axis=-1) / (
-            late.sum(axis=-1) * other.sum(axis=-1)
-        )
-    return won
+    won = np.sum(late * (below + other / 2), axis=-1)
+    return _divided(won, late.sum(axis=-1) * other.sum(axis=-1))
 
 
 def log_loss(score: Array, late: Array, other: Array) -> Array:
@@ -84,18 +115,21 @@ def log_loss(score: Array, late: Array, other: Array) -> Array:
     Returns
     -------
     array of shape (...)
-        Zero or more; smaller is better.
+        Zero or more; smaller is better. NaN where there are no flights.
+
+    Raises
+    ------
+    ValueError
+        If a score is no probability.
 
     Examples
     --------
     >>> float(log_loss(np.array([0.5]), late=np.array([1.0]), other=np.array([1.0])).round(4))
     0.6931
     """
-    p = np.clip(score, 1e-12, 1 - 1e-12)
-    lost: Array = -(late @ np.log(p) + other @ np.log1p(-p)) / (
-        late.sum(axis=-1) + other.sum(axis=-1)
-    )
-    return lost
+    p = np.clip(checks.probabilities(score, "score"), 1e-12, 1 - 1e-12)
+    lost = -(late @ np.log(p) + other @ np.log1p(-p))
+    return _divided(lost, (late + other).sum(axis=-1))
 
 
 def bias(score: Array, late: Array, other: Array) -> Array:
@@ -113,14 +147,18 @@ def bias(score: Array, late: Array, other: Array) -> Array:
     array of shape (...)
         In [-1, 1]; above zero where the model is too high. NaN where there are no flights.
 
+    Raises
+    ------
+    ValueError
+        If a score is no probability.
+
     Examples
     --------
     >>> float(bias(np.array([0.5, 1.0]), late=np.array([0.0, 1]), other=np.array([1.0, 0])))
     0.25
     """
-    with np.errstate(invalid="ignore"):
-        gap: Array = ((late + other) @ score - late.sum(axis=-1)) / (late + other).sum(axis=-1)
-    return gap
+    expected = (late + other) @ checks.probabilities(score, "score")
+    return _divided(expected - late.sum(axis=-1), (late + other).sum(axis=-1))
 
 
 def calibration_error(*, bins: int = 20) -> Metric:
@@ -135,12 +173,12 @@ def calibration_error(*, bins: int = 20) -> Metric:
     -------
     callable
         ``metric(score, late, other)`` for `day_block`: the mean over the bins of the distance between
-        mean prediction and late rate. In [0, 1].
+        mean prediction and late rate. In [0, 1]. It refuses scores that are no probabilities.
 
     Raises
     ------
     ValueError
-        If `bins` is less than one.
+        If `bins` is no whole number, or less than one.
 
     Notes
     -----
@@ -161,14 +199,14 @@ def calibration_error(*, bins: int = 20) -> Metric:
     >>> [round(day_block(calibration_error(bins=b), [1, 1, 2, 2], late, p).value, 2) for b in (1, 2)]
     [0.0, 0.3]
     """
-    if bins < 1:
-        raise ValueError(f"bins={bins} must be one or more")
+    checks.whole(bins, 1, "bins")
     share = np.linspace(0, 1, bins + 1)
 
     def error(score: Array, late: Array, other: Array) -> Array:
+        _ordered(checks.probabilities(score, "score"))
         flat = [np.atleast_2d(counts) for counts in (late, late + other)]
         gaps = [_cumulated(score * n - k, n, share) for k, n in zip(*flat, strict=True)]
-        mean: Array = np.abs(np.diff(gaps)).sum(axis=-1) / flat[1].sum(axis=-1)
+        mean = _divided(np.abs(np.diff(gaps)).sum(axis=-1), flat[1].sum(axis=-1))
         return mean.reshape(late.shape[:-1])
 
     return error
@@ -192,7 +230,7 @@ def break_even(miss: float, false_alarm: float) -> float:
     Raises
     ------
     ValueError
-        If a price is negative, or both are zero.
+        If a price is negative or infinite, or both are zero.
 
     References
     ----------
@@ -203,10 +241,10 @@ def break_even(miss: float, false_alarm: float) -> float:
     >>> round(break_even(miss=300, false_alarm=60), 3)
     0.167
     """
-    if min(miss, false_alarm) < 0 or miss + false_alarm == 0:
-        raise ValueError(
-            f"miss={miss} and false_alarm={false_alarm} must be zero or more, and not both zero"
-        )
+    checks.within(miss, 0, math.inf, "miss")
+    checks.within(false_alarm, 0, math.inf, "false_alarm")
+    if not 0 < miss + false_alarm < math.inf:
+        raise ValueError(f"miss={miss} and false_alarm={false_alarm} must be finite, not both zero")
     return false_alarm / (false_alarm + miss)
 
 
@@ -218,18 +256,18 @@ def cost(miss: float, false_alarm: float, *, threshold: float | None = None) -> 
     miss, false_alarm : float
         Price of a late flight that is not flagged, and of another that is.
     threshold : float, optional
-        Where flagging begins; `break_even` of the two prices unless you say otherwise.
+        Where flagging begins, in [0, 1]; `break_even` of the two prices unless you say otherwise.
 
     Returns
     -------
     callable
         ``metric(score, late, other)`` for `day_block`, in the unit of the prices. It takes decisions
-        (0 or 1) as well as probabilities.
+        (0 or 1) as well as probabilities, and refuses scores beyond.
 
     Raises
     ------
     ValueError
-        If a price is negative, or both are zero.
+        If a price is negative or infinite, both are zero, or the threshold is no probability.
 
     Examples
     --------
@@ -241,12 +279,12 @@ def cost(miss: float, false_alarm: float, *, threshold: float | None = None) -> 
     """
     usual = break_even(miss, false_alarm)
     limit = usual if threshold is None else threshold
+    checks.within(limit, 0, 1, "threshold")
 
     def mean_cost(score: Array, late: Array, other: Array) -> Array:
-        flagged = score >= limit
+        flagged = checks.probabilities(score, "score") >= limit
         total = miss * (late @ ~flagged) + false_alarm * (other @ flagged)
-        mean: Array = total / (late.sum(axis=-1) + other.sum(axis=-1))
-        return mean
+        return _divided(total, (late + other).sum(axis=-1))
 
     return mean_cost
 
@@ -267,11 +305,11 @@ def day_block(
     metric : callable
         ``metric(score, late, other)``, such as `auc` or `log_loss`.
     days : array of shape (n_flights,)
-        The day of each flight; any sortable value.
+        The day of each flight, as text, date, number or moment.
     y : array of shape (n_flights,), 0 or 1
         Outcomes: 1 for a late flight.
     p : array of shape (n_flights,)
-        Scores or probabilities.
+        Scores; probabilities where the metric asks for them.
     against : array of shape (n_flights,), optional
         A second model's; then the figure is metric(p) - metric(against), on the same days each time.
     resamples : int, default 1000
@@ -280,12 +318,19 @@ def day_block(
     Returns
     -------
     Estimate
-        The figure on the data itself, and the 2.5 % and 97.5 % points of the resampled ones.
+        The figure on the data itself, and the 2.5 % and 97.5 % points of the resampled ones, where the
+        metric has a value.
 
     Raises
     ------
     ValueError
-        If the arrays differ in length, hold a missing value, or there are fewer than two days.
+        If the arrays are empty or differ in length, a value is missing, a label is neither 0 nor 1, a
+        score is none for the metric, there are fewer than two days, or the metric has no value on these
+        flights, as an AUC of late ones alone.
+
+    Notes
+    -----
+    Values go together by position; an index that a pandas object may have is not looked at.
 
     References
     ----------
@@ -299,27 +344,20 @@ def day_block(
     >>> day_block(auc, [1, 1, 2, 2, 3], [0, 1, 0, 1, 1], [0.1, 0.4, 0.3, 0.2, 0.8])
     0.833 [0.000, 1.000]
     """
-    late: Array = np.asarray(y, float)
-    models = [np.asarray(model, float) for model in (p, against) if model is not None]
-    names, day = np.unique(np.asarray(days), return_inverse=True)
-    if lengths := {len(day), len(late)} ^ {len(m) for m in models}:
-        raise ValueError(f"days, y and p must have one length; got {sorted(lengths | {len(late)})}")
-    if np.isnan([late.sum(), *(m.sum() for m in models)]).any():
-        raise ValueError(
-            "y or p holds a missing value; keep only flights with a label and a prediction"
-        )
-    if len(names) < 2:
-        raise ValueError(f"{len(names)} day cannot be resampled; give at least two")
-    weights = _day_weights(len(names), resamples)
-    figures = np.zeros(len(weights))
-    for model, sign in zip(models, (1, -1), strict=False):
+    late = checks.binary(y, "y")
+    models = {"p": checks.numbers(p, "p")}
+    if against is not None:
+        models["against"] = checks.numbers(against, "against")
+    day = day_codes(days, y=late, **models)
+    weights = _day_weights(day, resamples)
+
+    def figures(model: Array) -> Array:
         score, group = _grouped(model)
-        counts = [
-            _by_day(day, group, weight, (len(names), len(score))) for weight in (late, 1.0 - late)
-        ]
-        figures += sign * metric(score, weights @ counts[0], weights @ counts[1])
-    low, high = np.nanpercentile(figures[1:], [2.5, 97.5])
-    return Estimate(float(figures[0]), float(low), float(high))
+        counts = [weights @ by_day(day, group, kind) for kind in (late, 1.0 - late)]
+        return metric(score, *counts)
+
+    first, *second = map(figures, models.values())
+    return _interval(first - second[0] if second else first)
 
 
 def per_day(days: npt.ArrayLike, value: npt.ArrayLike, *, resamples: int = 1000) -> Estimate:
@@ -328,7 +366,7 @@ def per_day(days: npt.ArrayLike, value: npt.ArrayLike, *, resamples: int = 1000)
     Parameters
     ----------
     days : array of shape (n_flights,)
-        The day of each flight; any sortable value.
+        The day of each flight, as for `day_block`.
     value : array of shape (n_flights,)
         What each flight adds to its day, such as what it cost; for two policies, the difference.
     resamples : int, default 1000
@@ -341,25 +379,17 @@ def per_day(days: npt.ArrayLike, value: npt.ArrayLike, *, resamples: int = 1000)
     Raises
     ------
     ValueError
-        If the arrays differ in length, a value is missing, or there are fewer than two days.
+        If the arrays are empty or differ in length, a value is missing, or there are fewer than two days.
 
     Examples
     --------
     >>> per_day(["Mon", "Mon", "Tue"], [60, 60, 300])
     210.000 [120.000, 300.000]
     """
-    amounts: Array = np.asarray(value, float)
-    names, day = np.unique(np.asarray(days), return_inverse=True)
-    if len(day) != len(amounts):
-        raise ValueError(f"days and value must have one length; got {len(day)} and {len(amounts)}")
-    if np.isnan(amounts.sum()):
-        raise ValueError("value holds a missing value; leave those flights out, or say their price")
-    if len(names) < 2:
-        raise ValueError(f"{len(names)} day cannot be resampled; give at least two")
+    amounts = checks.numbers(value, "value")
+    day = day_codes(days, value=amounts)
     totals = np.bincount(day, weights=amounts)
-    figures = _day_weights(len(names), resamples) @ totals / len(names)
-    low, high = np.percentile(figures[1:], [2.5, 97.5])
-    return Estimate(float(figures[0]), float(low), float(high))
+    return _interval(_day_weights(day, resamples) @ totals / len(totals))
 
 
 def reliability(
@@ -370,7 +400,7 @@ def reliability(
     Parameters
     ----------
     days : array of shape (n_flights,)
-        The day of each flight; any sortable value.
+        The day of each flight, as for `day_block`.
     y : array of shape (n_flights,), 0 or 1
     p : array of shape (n_flights,), probability in [0, 1]
     bins : int, default 10
@@ -385,7 +415,7 @@ def reliability(
     Raises
     ------
     ValueError
-        As `day_block`, for each bin.
+        As `day_block`, or if `bins` is no whole number, or less than one.
 
     References
     ----------
@@ -398,32 +428,107 @@ def reliability(
     0        2        0.1  0.000 [0.000, 0.000]
     1        2        0.6  0.500 [0.000, 1.000]
     """
-    day, late, score = np.asarray(days), np.asarray(y, float), np.asarray(p, float)
-    edges = np.unique(np.quantile(score, np.linspace(0, 1, bins + 1)[1:-1]))
-    group = np.searchsorted(edges, score, side="right")
-    rows = []
-    for one in np.unique(group):
-        inside = group == one
-        rate = day_block(_late_rate, day[inside], late[inside], score[inside])
-        rows.append((int(inside.sum()), float(score[inside].mean()), rate))
-    return pd.DataFrame(rows, columns=["flights", "predicted", "late"])
+    late, score = checks.binary(y, "y"), checks.probabilities(p, "p")
+    day = day_codes(days, y=late, p=score)
+    checks.whole(bins, 1, "bins")
+    group = _equal_mass(score, bins)
+    weights = _day_weights(day, 1000)
+    flights = weights @ by_day(day, group, np.ones(len(day)))
+    rates = _divided(weights @ by_day(day, group, late), flights)
+    table = {"flights": flights[0].astype(int), "predicted": np.bincount(group, score) / flights[0]}
+    return pd.DataFrame({**table, "late": [_interval(rate) for rate in rates.T]})
 
 
-def _day_weights(days: int, resamples: int) -> Array:
+def day_codes(days: npt.ArrayLike, **values: Any) -> Codes:
+    """The number of each flight's day, from 0 up in the days' order.
+
+    Parameters
+    ----------
+    days : array of shape (n_flights,)
+        As text, date, number or moment.
+    **values : array of shape (n_flights, ...)
+        What belongs to the same flights, by the name of the argument.
+
+    Returns
+    -------
+    array of shape (n_flights,)
+
+    Raises
+    ------
+    ValueError
+        If the lengths differ, a day is missing, or there are fewer than two.
+
+    Examples
+    --------
+    >>> day_codes(["Tue", "Mon", "Tue"], y=[0, 1, 1])
+    array([1, 0, 1])
+    """
+    checks.same_length(days=days, **values)
+    codes, names = pd.factorize(pd.Series(days), sort=True)
+    if missing := int((codes < 0).sum()):
+        raise ValueError(f"days is missing in {missing} of {len(codes)} rows; leave those out")
+    if len(names) < 2:
+        raise ValueError("one day cannot be resampled; give at least two")
+    return codes
+
+
+def by_day(day: Codes, group: Codes, weight: Array) -> Array:
+    """The sum of a weight, such as 1 for each late flight, by day and group.
+
+    Parameters
+    ----------
+    day, group : array of shape (n_flights,)
+        Whole numbers from 0, as `day_codes` gives them.
+    weight : array of shape (n_flights,)
+
+    Returns
+    -------
+    array of shape (n_days, n_groups)
+
+    Examples
+    --------
+    >>> by_day(np.array([0, 0, 1]), np.array([1, 1, 0]), np.array([1.0, 1.0, 5.0]))
+    array([[0., 2.],
+           [5., 0.]])
+    """
+    days, groups = day.max() + 1, group.max() + 1
+    table = np.bincount(day * groups + group, weights=weight, minlength=days * groups)
+    return table.reshape(days, groups).astype(float)
+
+
+def _interval(figures: Array) -> Estimate:
+    """The figure on the data itself, which stands first, and the interval of the resampled ones."""
+    resampled = figures[1:][~np.isnan(figures[1:])]
+    if not len(resampled):
+        raise ValueError("no value on these flights; give late and other ones, on more days")
+    low, high = np.percentile(resampled, [2.5, 97.5])
+    return Estimate(float(figures[0]), float(low), float(high))
+
+
+def _day_weights(day: Codes, resamples: int) -> Array:
     """How often each day counts: once each in the first row, as drawn with replacement in the others."""
+    checks.whole(resamples, 1, "resamples")
+    days = int(day.max()) + 1
     drawn = np.random.default_rng(0).multinomial(days, np.full(days, 1 / days), size=resamples)
     return np.vstack([np.ones(days), drawn])
 
 
-def _grouped(p: Array) -> tuple[Array, npt.NDArray[np.intp]]:
+def _grouped(p: Array) -> tuple[Array, Codes]:
     """The distinct scores and which of them each row has; groups of equal mass where there are too many."""
     score, group = np.unique(p, return_inverse=True)
     if len(score) > GROUPS:
-        edges = np.unique(np.quantile(p, np.linspace(0, 1, GROUPS + 1)[1:-1]))
-        group = np.searchsorted(edges, p, side="right")
-        sizes = np.bincount(group, minlength=len(edges) + 1)
-        score = np.bincount(group, weights=p, minlength=len(edges) + 1) / np.maximum(sizes, 1)
+        group = _equal_mass(p, GROUPS)
+        score = np.bincount(group, weights=p) / np.bincount(group)
     return score, group
+
+
+def _equal_mass(p: Array, groups: int) -> Codes:
+    """The group of each row, from the lowest scores up; rows of one score stay together."""
+    quantiles = np.quantile(p, np.linspace(0, 1, groups + 1)[1:-1])
+    # What is no probability never hides in a group of some: a metric that refuses it must see it.
+    edges = np.unique([0.0, *quantiles, np.nextafter(1.0, 2.0)])
+    codes: Codes = np.unique(np.searchsorted(edges, p, side="right"), return_inverse=True)[1]
+    return codes
 
 
 def _cumulated(error: Array, flights: Array, share: Array) -> Array:
@@ -434,14 +539,13 @@ def _cumulated(error: Array, flights: Array, share: Array) -> Array:
     return found
 
 
-def _late_rate(score: Array, late: Array, other: Array) -> Array:
+def _divided(total: Array, number: Array) -> Array:
+    """Missing where there is nothing to divide by."""
     with np.errstate(invalid="ignore"):
-        rate: Array = late.sum(axis=-1) / (late + other).sum(axis=-1)
-    return rate
+        share: Array = total / number
+    return share
 
 
-def _by_day(
-    day: npt.NDArray[np.intp], group: npt.NDArray[np.intp], weight: Array, shape: tuple[int, int]
-) -> Array:
-    table = np.bincount(day * shape[1] + group, weights=weight, minlength=shape[0] * shape[1])
-    return table.reshape(shape).astype(float)
+def _ordered(score: Array) -> None:
+    if np.any(np.diff(score) < 0):
+        raise ValueError("the scores fall; give them from the lowest up, with the counts of each")

@@ -10,9 +10,9 @@ predict something else; codes convert exactly.
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
@@ -35,30 +35,90 @@ class Column:
     ----------
     name, unit : str
     low, high : float
-        The smallest and largest value in the training rows; infinite for names, and where all are missing.
+        The smallest and largest value in the training rows; infinite for names.
     names : tuple of str
         For a column of names: those that training saw, sorted. The code of a name is its position.
+
+    Raises
+    ------
+    ValueError
+        If a name or unit is no text, a name stands twice, or `low` is not below `high`.
     """
 
     name: str
     unit: str
-    low: float = -math.inf
-    high: float = math.inf
-    names: tuple[str, ...] = ()
+    low: float = field(default=-math.inf, kw_only=True)
+    high: float = field(default=math.inf, kw_only=True)
+    names: tuple[str, ...] = field(default=(), kw_only=True)
+
+    def __post_init__(self) -> None:
+        texts = [self.name, self.unit, *self.names]
+        if odd := [text for text in texts if not isinstance(text, str)]:
+            raise ValueError(f"column {self.name!r} must have names of text, not {odd[0]!r}")
+        if len(set(self.names)) < len(self.names) or not self.low <= self.high:
+            raise ValueError(f"column {self.name} must have each name once, and low up to high")
 
     @classmethod
     def of(cls, values: pd.Series) -> Self:
-        """What the training rows say about a column."""
-        name = str(values.name)
+        """What the training rows say about a column.
+
+        Parameters
+        ----------
+        values : pandas.Series of shape (n_rows,)
+            Of names where the column is one of `mlsys_lib.features.CATEGORIES`, else of numbers.
+
+        Returns
+        -------
+        Column
+
+        Raises
+        ------
+        ValueError
+            If all are missing; if it holds no text where names belong; or text, times or infinite values
+            elsewhere.
+        """
+        name, there = str(values.name), values.dropna()
+        column = cls(name, UNITS.get(name, "unknown"))
+        if there.empty:
+            raise ValueError(f"column {name} is missing in all {len(values)} rows; leave it out")
         if name in CATEGORIES:
-            return cls(name, UNITS[name], names=tuple(sorted(values.dropna().unique())))
-        ends = (float(values.min()), float(values.max())) if values.notna().any() else ()
-        return cls(name, UNITS.get(name, "unknown"), *ends)
+            return replace(column, names=tuple(sorted(there.unique(), key=str)))
+        seen = column.encoded(there)
+        if np.abs(seen).max() > np.finfo(np.float32).max:
+            raise ValueError(f"column {name} holds what float32 cannot; make it missing")
+        return replace(column, low=float(seen.min()), high=float(seen.max()))
 
     @cached_property
     def codes(self) -> dict[str, int]:
         """The code of each name."""
         return {name: code for code, name in enumerate(self.names)}
+
+    def encoded(self, values: pd.Series) -> Array:
+        """The values as numbers; what is missing, and names that training has not seen, are NaN.
+
+        Parameters
+        ----------
+        values : pandas.Series of shape (n_rows,)
+
+        Returns
+        -------
+        array of shape (n_rows,)
+
+        Raises
+        ------
+        ValueError
+            If it holds text or times where numbers belong.
+        """
+        if self.names:
+            values = values.astype(object).map(self.codes)
+        try:
+            if values.dtype.kind not in "biufO":
+                raise TypeError(f"its type is {values.dtype}")
+            return values.to_numpy(float, na_value=np.nan)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"column {self.name} must hold numbers ({self.unit}): {error}"
+            ) from None
 
 
 @dataclass(frozen=True)
@@ -80,6 +140,12 @@ class Signature:
 
     columns: tuple[Column, ...]
 
+    def __post_init__(self) -> None:
+        if not self.columns or len(set(self.names)) < len(self.names):
+            raise ValueError(
+                f"a signature has each column once, and at least one; got {self.names}"
+            )
+
     @classmethod
     def of(cls, rows: pd.DataFrame, *, columns: Iterable[str] = FEATURES) -> Self:
         """The signature of training rows.
@@ -96,7 +162,7 @@ class Signature:
         Raises
         ------
         ValueError
-            If a column is missing.
+            If a column is missing, named twice, or refused by `Column.of`.
         """
         wanted = list(columns)
         checks.columns(rows, wanted, remedy=_MADE)
@@ -127,14 +193,9 @@ class Signature:
         """
         checks.columns(rows, self.names, remedy=_MADE)
         made = np.empty((len(rows), len(self.columns)), np.float32)
-        for place, column in enumerate(self.columns):
-            values = rows[column.name]
-            try:
-                made[:, place] = values.map(column.codes) if column.names else values
-            except (TypeError, ValueError) as error:
-                raise ValueError(
-                    f"column {column.name} must hold numbers ({column.unit}): {error}"
-                ) from None
+        with np.errstate(over="ignore"):  # what float32 cannot hold is infinite
+            for place, column in enumerate(self.columns):
+                made[:, place] = column.encoded(rows[column.name])
         return made
 
     def vector(self, row: Mapping[str, Any]) -> Matrix:
@@ -154,16 +215,13 @@ class Signature:
         ValueError
             If a column is missing, or holds text where numbers belong.
         """
-        try:
+        with suppress(KeyError, TypeError, ValueError):
             values = [
                 column.codes.get(row[column.name]) if column.names else row[column.name]
                 for column in self.columns
             ]
             return np.array([values], np.float32)
-        except KeyError as error:
-            raise ValueError(f"column {error} is missing; the model needs it") from None
-        except (TypeError, ValueError) as error:
-            raise ValueError(f"a column that must hold numbers does not: {error}") from None
+        return self.matrix(pd.DataFrame([row]))  # slowly: it says which column is wrong
 
     def outside(self, rows: pd.DataFrame) -> pd.Series:
         """How many values of each column lie outside what training saw: a count to watch, no error.
@@ -176,16 +234,19 @@ class Signature:
         -------
         pandas.Series of shape (n_columns of the signature,), int
             Unseen names, and numbers beyond the smallest and largest. Missing values do not count.
+
+        Raises
+        ------
+        ValueError
+            As `matrix`.
         """
         checks.columns(rows, self.names, remedy=_MADE)
-
-        def odd(c: Column) -> int:
-            values = rows[c.name]
-            if c.names:
-                return int((~values.isin(c.names) & values.notna()).sum())
-            return int(((values < c.low) | (values > c.high)).sum())
-
-        return pd.Series({column.name: odd(column) for column in self.columns})
+        counts = {}
+        for column in self.columns:
+            seen = column.encoded(rows[column.name])
+            unseen = np.isnan(seen) & rows[column.name].notna().to_numpy()
+            counts[column.name] = int(((seen < column.low) | (seen > column.high) | unseen).sum())
+        return pd.Series(counts)
 
     def places(self, names: Iterable[str]) -> list[int]:
         """Where columns stand in the matrix; those that the signature lacks are left out."""
@@ -216,7 +277,10 @@ class Model:
         ValueError
             If a column is missing, or holds text where numbers belong.
         """
-        p: Array = self.estimator.predict_proba(self.signature.matrix(rows))[:, 1]
+        matrix = self.signature.matrix(rows)
+        if not len(matrix):
+            return np.empty(0)  # scikit-learn refuses it
+        p: Array = self.estimator.predict_proba(matrix)[:, 1]
         return p
 
 
@@ -231,12 +295,20 @@ def constant(signature: Signature) -> Any:
 
 
 def rule_of_thumb(signature: Signature) -> Any:
-    """The later in the day, the later: one late rate for each of at most 24 spans of the day."""
+    """The later in the day, the later: one late rate for each of at most 24 spans of the day.
+
+    Raises
+    ------
+    ValueError
+        If the signature lacks `dep_minute`.
+    """
     from sklearn.compose import ColumnTransformer
     from sklearn.pipeline import make_pipeline
     from sklearn.tree import DecisionTreeClassifier
 
     place = signature.places(["dep_minute"])
+    if not place:
+        raise ValueError(f"the rule of thumb needs dep_minute; the columns are {signature.names}")
     table = DecisionTreeClassifier(max_leaf_nodes=24, min_samples_leaf=200, random_state=0)
     return make_pipeline(ColumnTransformer([("when", "passthrough", place)]), table)
 
@@ -263,6 +335,10 @@ def logistic(signature: Signature) -> Any:
 
 def boosted(signature: Signature, **more: Any) -> Any:
     """Gradient-boosted trees: 100 small ones unless told otherwise; gaps and unseen names are missing.
+
+    Above 10,000 rows scikit-learn sets some aside, by the seed, to say when to stop: two models that
+    differ in nothing but the seed then differ, now and then clearly, on the same days. Give
+    ``early_stopping=False``, or the mean over seeds, where a claim compares models.
 
     Parameters
     ----------
@@ -300,9 +376,8 @@ def fit(build: Build, rows: pd.DataFrame, *, columns: Iterable[str] = FEATURES) 
     Raises
     ------
     ValueError
-        If a column is missing.
-    ValueError
-        If there are no rows, or a label is missing: keep only matured ones.
+        If a column is missing, named twice or refused by `Column.of`; if there are no rows, a label is
+        missing (keep only matured ones) or neither 0 nor 1, or all are the same.
 
     Examples
     --------
@@ -323,8 +398,13 @@ def fit(build: Build, rows: pd.DataFrame, *, columns: Iterable[str] = FEATURES) 
             f"{int(late.isna().sum())} of {len(rows)} rows have no label; "
             'train on rows[rows.label_status == "matured"]'
         )
+    labels = checks.binary(late, "late").astype(int)
+    if labels.min() == labels.max():
+        raise ValueError(
+            f"late is {labels[0]} in all {len(rows)} rows; train on late and other flights"
+        )
     signature = Signature.of(rows, columns=wanted)
-    estimator = build(signature).fit(signature.matrix(rows), late.astype(int).to_numpy())
+    estimator = build(signature).fit(signature.matrix(rows), labels)
     return Model(signature, estimator, len(rows))
 
 
@@ -341,8 +421,9 @@ def backtest(
     build : callable
         As for `fit`.
     rows : pandas.DataFrame of shape (n_flights, n_columns)
-        The columns, `decided_at`, `late`, and `labelled_at`: when the label could first be known. Rows without a label are predicted, not trained on.
-    cuts : iterable of str or pandas.Timestamp
+        The columns, `decided_at`, `late`, and `labelled_at`: when the label could first be known. Rows
+        without a label are predicted, not trained on. In any order; an index may repeat itself.
+    cuts : iterable of str or datetime
         Moments (UTC), increasing. The last model predicts all that comes after.
     columns : iterable of str, default `FEATURES`
 
@@ -354,9 +435,8 @@ def backtest(
     Raises
     ------
     ValueError
-        If a column is missing.
-    ValueError
-        If the cuts do not increase, or no row has a label at one of them.
+        If a column is missing, or a moment is none; if there are no cuts, they do not increase, or `fit`
+        refuses the rows whose label is known by one of them.
 
     References
     ----------
@@ -374,17 +454,20 @@ def backtest(
     """
     wanted = list(columns)
     checks.columns(rows, [*wanted, "late", "decided_at", "labelled_at"], remedy=_MADE)
-    starts = [pd.to_datetime(cut, utc=True) for cut in cuts]
-    if any(later <= earlier for earlier, later in pairwise(starts)):
-        raise ValueError("the cuts must increase")
-    made = pd.Series(np.nan, rows.index)
-    for cut, end in zip(starts, [*starts[1:], None], strict=True):
-        known = (rows["labelled_at"] <= cut) & rows["late"].notna()
-        ahead = rows["decided_at"] >= cut
-        if end is not None:
-            ahead &= rows["decided_at"] < end
-        if not known.any():
+    starts = pd.DatetimeIndex([checks.moment(cut, "cut") for cut in cuts])
+    if starts.empty or not (starts.is_monotonic_increasing and starts.is_unique):
+        raise ValueError(
+            f"the cuts must increase, and be at least one; got {list(map(str, starts))}"
+        )
+    decided = checks.moments(rows["decided_at"], "decided_at")
+    stage = starts.searchsorted(decided, side="right")  # 0 before the first cut
+    learned = rows[rows["late"].notna()]
+    told = checks.moments(learned["labelled_at"], "labelled_at").array
+    made = np.full(len(rows), np.nan)
+    for number, cut in enumerate(starts, start=1):
+        known, ahead = learned[told <= cut], rows[stage == number]
+        if known.empty:
             raise ValueError(f"no row has a label by the cut at {cut:%Y-%m-%d %H:%M} UTC")
-        if ahead.any():
-            made[ahead] = fit(build, rows[known], columns=wanted).predict(rows[ahead])
-    return made
+        if len(ahead):
+            made[stage == number] = fit(build, known, columns=wanted).predict(ahead)
+    return pd.Series(made, rows.index)

@@ -8,13 +8,16 @@ import hashlib
 import io
 import json
 import math
-import os
+import re
 import warnings
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.metadata import version
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +26,18 @@ import pandas as pd
 
 from mlsys_lib import data
 from mlsys_lib.checks import Array
-from mlsys_lib.files import write
+from mlsys_lib.files import Place, write
 from mlsys_lib.models import Column, Matrix, Model, Signature
 
 FORMAT = 1
+LARGEST = 2**28  # bytes of a member, unpacked: a thousand times the course's largest model
 _MEMBERS = ("model.onnx", "manifest.json", "MODEL_CARD.md")
 _SUMS = "SHA256SUMS"
 _TOLERANCE = 1e-5  # float32 against float64, on a probability
 _AGAIN = "Take the file again from where it was released"
+_ANEW = "Use the library that wrote it, or save the model again"
+_KINDS = {"format": "int", "data": "str", "code": "str", "packages": "dict", "training rows": "int"}
+_KINDS |= {"stated": "dict", "signature": "list"}  # of the manifest's fields
 
 
 class PackageError(Exception):
@@ -75,7 +82,7 @@ class Package:
         return self.score(self.signature.matrix(rows))
 
 
-def save(model: Model, folder: str | os.PathLike[str], rows: pd.DataFrame, **stated: str) -> Path:
+def save(model: Model, folder: Place, rows: pd.DataFrame, **stated: str) -> Path:
     """Write a model into one file, after comparing the ONNX graph with scikit-learn on real rows.
 
     Parameters
@@ -99,7 +106,9 @@ def save(model: Model, folder: str | os.PathLike[str], rows: pd.DataFrame, **sta
     PackageError
         If the graph does not predict what scikit-learn predicts.
     ValueError
-        If there are no rows to compare on.
+        If there are no rows to compare on, or a statement is no text.
+    FileExistsError
+        If something else bears the file's name.
 
     References
     ----------
@@ -107,12 +116,17 @@ def save(model: Model, folder: str | os.PathLike[str], rows: pd.DataFrame, **sta
     """
     if rows.empty:
         raise ValueError("no rows to compare the graph with scikit-learn on; give the test rows")
-    graph = _converted(model)
-    # Infinity is no JSON: where a column has no range, no range is stated.
-    signature = [
-        {k: v for k, v in asdict(column).items() if v not in (-math.inf, math.inf)}
-        for column in model.signature.columns
-    ]
+    if odd := [name for name, said in stated.items() if not isinstance(said, str)]:
+        raise ValueError(f"{odd[0]}={stated[odd[0]]!r} must be text, such as {odd[0]}='0.75'")
+    with _refusing("the estimator has no ONNX graph", "Take one that skl2onnx converts"):
+        graph = _converted(model)
+    apart = np.abs(Package(model.signature, {}, "", "", graph).predict(rows) - model.predict(rows))
+    if not apart.max() <= _TOLERANCE:
+        raise PackageError(
+            f"the ONNX graph differs from scikit-learn on {(apart > _TOLERANCE).mean():.1%} of "
+            f"{len(rows):,} rows, by up to {apart.max():.3f}. Native categories of gradient boosting "
+            "do that; let names enter as the codes of Signature.matrix"
+        )
     facts: dict[str, Any] = {
         "format": FORMAT,
         "data": data.fingerprint(),
@@ -120,35 +134,28 @@ def save(model: Model, folder: str | os.PathLike[str], rows: pd.DataFrame, **sta
         "packages": {name: version(name) for name in ("scikit-learn", "skl2onnx", "numpy")},
         "training rows": model.rows,
         "stated": stated,
-        "signature": signature,
+        "signature": [_stated(column) for column in model.signature.columns],
     }
+    manifest = json.dumps(facts, indent=1, allow_nan=False)
     card = _card(model.signature, facts)
-    manifest = json.dumps(facts, indent=1, allow_nan=False).encode()
-    members = dict(zip(_MEMBERS, (graph, manifest, card.encode()), strict=True))
-    package = Package(model.signature, facts, card, "", graph)
-    apart = np.abs(package.predict(rows) - model.predict(rows))
-    if not apart.max() <= _TOLERANCE:
-        raise PackageError(
-            f"the ONNX graph differs from scikit-learn on {(apart > _TOLERANCE).mean():.1%} of "
-            f"{len(rows):,} rows, by up to {apart.max():.3f}. Native categories of gradient boosting "
-            "do that; let names enter as the codes of Signature.matrix"
-        )
-    content = _zipped(members)
+    content = _zipped(graph, manifest.encode(), card.encode())
     target = Path(folder) / f"late-{hashlib.sha256(content).hexdigest()[:12]}.zip"
+    if target.exists() and not (target.is_file() and target.read_bytes() == content):
+        raise FileExistsError(f"{target} holds something else; move it away")
     target.parent.mkdir(parents=True, exist_ok=True)
     write(target, content)
     return target
 
 
-def load(path: str | os.PathLike[str], *, sha256: str | None = None) -> Package:
+def load(path: Place, *, sha256: str | None = None) -> Package:
     """Read a packaged model, and refuse one that is not what it was.
 
     Parameters
     ----------
     path : path
     sha256 : str, optional
-        The hash, or its first digits, that whoever released the model wrote down. Without it only
-        damage is noticed, not a replacement.
+        The hash, or its first 12 digits or more, that whoever released the model wrote down. Without it
+        only damage is noticed, not a replacement.
 
     Returns
     -------
@@ -157,41 +164,43 @@ def load(path: str | os.PathLike[str], *, sha256: str | None = None) -> Package:
     Raises
     ------
     PackageError
-        If the file is no package, is damaged, is another than `sha256` says, or its graph does not
-        take the columns of its signature.
+        If the file is no package, is damaged, is another than `sha256` says, its manifest is none that
+        `save` writes, or its graph does not take the columns of its signature.
+    ValueError
+        If `sha256` is no hash.
     FileNotFoundError
     """
-    content = Path(path).read_bytes()
+    if sha256 is not None and not re.fullmatch("[0-9a-f]{12,64}", sha256):
+        raise ValueError(f"sha256={sha256!r} must be 12 to 64 of the digits 0 to 9 and a to f")
+    with _refusing(f"{path} cannot be read", _AGAIN):
+        content = Path(path).read_bytes()
     found = hashlib.sha256(content).hexdigest()
     if sha256 is not None and not found.startswith(sha256):
         raise PackageError(
             f"{path} has the SHA-256 {found[:12]}..., not {sha256[:12]}...: it is another file than "
             f"the one that was released. {_AGAIN}"
         )
-    members = _unzipped(content, path)
-    facts = json.loads(members["manifest.json"])
-    if facts.get("format") != FORMAT:
-        raise PackageError(
-            f"{path} is of format {facts.get('format')}; this library reads {FORMAT}. "
-            "Use the library that wrote it, or save the model again"
-        )
-    stated = [{k: v for k, v in c.items() if v is not None} for c in facts["signature"]]
-    columns = (Column(**{**column, "names": tuple(column["names"])}) for column in stated)
-    signature = Signature(tuple(columns))
-    card = members["MODEL_CARD.md"].decode()
+    with _refusing(f"{path} is no packaged model, or is damaged", _AGAIN):
+        members = _unzipped(content)
+    with _refusing(f"manifest.json in {path} is none that this library writes", _ANEW):
+        signature, facts = _read(members["manifest.json"])
+        card = members["MODEL_CARD.md"].decode()
     package = Package(signature, facts, card, found, members["model.onnx"])
-    try:
-        width = package._session.get_inputs()[0].shape[1]
-    except Exception as error:  # onnxruntime's have no common base but this
-        raise PackageError(
-            f"{path} holds no graph that onnxruntime can read: {error}. Save the model again"
-        ) from None
-    if width != len(signature.columns):
-        raise PackageError(
-            f"{path}: the graph takes {width} columns, its signature names "
-            f"{len(signature.columns)}. Save the model again"
-        )
+    width = len(signature.columns)
+    with _refusing(f"{path} holds no graph that takes the {width} columns it names", _ANEW):
+        package.score(np.full((1, width), np.nan, np.float32))
     return package
+
+
+@contextmanager
+def _refusing(what: str, remedy: str) -> Iterator[None]:
+    """Whatever goes wrong inside, in one kind of error: zipfile, json and onnxruntime share none."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except Exception as error:  # RecursionError as well, of json
+        raise PackageError(f"{what}: {error}. {remedy}") from None
 
 
 def _converted(model: Model) -> bytes:
@@ -202,7 +211,7 @@ def _converted(model: Model) -> bytes:
         # skl2onnx 1.20 writes a flag as True where protobuf 7 wants 1: hence protobuf<7.
         warnings.filterwarnings("ignore", "Field onnx.AttributeProto.ints", DeprecationWarning)
         graph = to_onnx(
-            model.estimator,
+            _floored(model.estimator),
             initial_types=[("matrix", FloatTensorType([None, len(model.signature.columns)]))],
             options={"zipmap": False},
             target_opset={"": 18, "ai.onnx.ml": 3},
@@ -211,29 +220,65 @@ def _converted(model: Model) -> bytes:
     return content
 
 
-def _zipped(members: Mapping[str, bytes]) -> bytes:
-    sums = "".join(f"{hashlib.sha256(c).hexdigest()}  {name}\n" for name, c in members.items())
+def _floored(estimator: Any) -> Any:
+    """A copy whose thresholds are float32's, each the largest up to the estimator's own.
+
+    A float32 value lies at or below the one exactly where it lies at or below the other. skl2onnx does so
+    for single trees; those of gradient boosting it rounds to the nearest, which may be the next value.
+    """
+    copy = deepcopy(estimator)
+    last = copy.steps[-1][1] if hasattr(copy, "steps") else copy
+    for tree in chain.from_iterable(getattr(last, "_predictors", ())):
+        exact = tree.nodes["num_threshold"]
+        nearest = exact.astype(np.float32)
+        below = np.nextafter(nearest, np.float32(-np.inf))
+        tree.nodes["num_threshold"] = np.where(nearest > exact, below, nearest)
+    return copy
+
+
+def _stated(column: Column) -> dict[str, Any]:
+    """A column as the manifest has it. Infinity is no JSON: without a range, no range is stated."""
+    facts = {**asdict(column), "names": list(column.names)}
+    return {name: fact for name, fact in facts.items() if fact not in (-math.inf, math.inf)}
+
+
+def _read(manifest: bytes) -> tuple[Signature, dict[str, Any]]:
+    facts = json.loads(manifest)
+    if facts.get("format") != FORMAT:
+        raise ValueError(f"its format is {facts.get('format')}, not {FORMAT}")
+    kinds = {name: type(fact).__name__ for name, fact in facts.items()}
+    if kinds != _KINDS:
+        raise ValueError(f"its fields are {kinds}, not {_KINDS}")
+    columns = [Column(**{**stated, "names": (*stated["names"],)}) for stated in facts["signature"]]
+    if [_stated(column) for column in columns] != facts["signature"]:
+        raise ValueError("its signature is not written as save does")
+    return Signature(tuple(columns)), facts
+
+
+def _sum(name: str, member: bytes) -> str:
+    return f"{hashlib.sha256(member).hexdigest()}  {name}"  # a line of sha256sum
+
+
+def _zipped(*members: bytes) -> bytes:
+    named = dict(zip(_MEMBERS, members, strict=True))
+    sums = "\n".join(_sum(name, member) for name, member in named.items())
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, member in {**members, _SUMS: sums.encode()}.items():
+        for name, member in {**named, _SUMS: f"{sums}\n".encode()}.items():
             archive.writestr(zipfile.ZipInfo(name), member, zipfile.ZIP_DEFLATED)
     return content.getvalue()
 
 
-def _unzipped(content: bytes, path: str | os.PathLike[str]) -> dict[str, bytes]:
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            members = {name: archive.read(name) for name in (*_MEMBERS, _SUMS)}
-        sums = dict(line.split("  ")[::-1] for line in members.pop(_SUMS).decode().splitlines())
-    except Exception as error:  # zipfile's have no common base but this
-        raise PackageError(
-            f"{path} is no packaged model, or is damaged: {error}. {_AGAIN}"
-        ) from None
+def _unzipped(content: bytes) -> dict[str, bytes]:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        names = (*_MEMBERS, _SUMS)
+        if sum(archive.getinfo(name).file_size for name in names) > LARGEST:
+            raise ValueError(f"it unpacks to more than {LARGEST:,} bytes")
+        members = {name: archive.read(name) for name in names}
+    sums = members.pop(_SUMS).decode().splitlines()
     for name, member in members.items():
-        if hashlib.sha256(member).hexdigest() != sums.get(name):
-            raise PackageError(
-                f"{name} in {path} was altered: its SHA-256 is not the one in {_SUMS}. " + _AGAIN
-            )
+        if _sum(name, member) not in sums:
+            raise ValueError(f"{name} was altered, its SHA-256 is not the one in {_SUMS}")
     return members
 
 

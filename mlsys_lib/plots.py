@@ -5,9 +5,7 @@ byte, so that CI compares figures like any other output.
 """
 
 import io
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import matplotlib
@@ -17,6 +15,7 @@ from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from mlsys_lib.files import Place, write
 from mlsys_lib.metrics import Estimate
 
 # Okabe and Ito's colours, which colour-blind readers tell apart, without the yellow that white hides.
@@ -56,11 +55,9 @@ class Chart:
         # A reader without DejaVu has Verdana, which it was drawn after, or something.
         return text.getvalue().replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif")
 
-    def save(self, path: Path) -> None:
+    def save(self, path: Place) -> None:
         """Write the figure as an SVG file, replacing it in one step."""
-        scratch = path.with_suffix(".svg.tmp")
-        scratch.write_text(self._repr_svg_(), encoding="utf-8")
-        os.replace(scratch, path)
+        write(path, self._repr_svg_().encode())
 
 
 def bars(
@@ -137,9 +134,10 @@ def lines(
     chart, axes = _canvas(title, xlabel, ylabel)
     for label, values in curves.items():
         (line,) = axes.plot(x, values, linewidth=2)
-        _label_end(
-            axes, label, np.asarray(x)[-1], np.asarray(values, float)[-1], str(line.get_color())
-        )
+        known = np.flatnonzero(np.isfinite(np.asarray(values, float)))
+        if len(known):  # at its last point
+            end = np.asarray(x)[known[-1]], np.asarray(values, float)[known[-1]]
+            _label_end(axes, label, *end, str(line.get_color()))
     axes.set(**options)
     return chart
 
@@ -171,27 +169,6 @@ def loglog(
     for line in chart.figure.axes[0].get_lines():
         line.set_marker("o")
     return chart
-
-
-def _canvas(title: str, xlabel: str, ylabel: str, height: float = 3.2) -> tuple[Chart, Axes]:
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(5.8, height), layout="constrained")
-        axes = figure.add_subplot()
-        figure.suptitle(title, x=0.01, ha="left", fontsize=11.5, fontweight="bold")
-        axes.set(xlabel=xlabel, ylabel=ylabel)
-    return Chart(figure), axes
-
-
-def _label_end(axes: Axes, label: str, x: float, y: float, colour: str) -> None:
-    axes.annotate(
-        label,
-        (x, y),
-        xytext=(7, 0),
-        textcoords="offset points",
-        va="center",
-        color=colour,
-        annotation_clip=False,
-    )
 
 
 def dumbbells(
@@ -312,9 +289,10 @@ def frontier(
     chart, axes = _canvas(title, xlabel, ylabel)
     best: list[tuple[float, float]] = []
     for name, (x, y) in sorted(points.items(), key=lambda item: (item[1][0], -item[1][1].value)):
-        leads = not best or y.value > best[-1][1]
-        best += [(x, y.value)] * leads
-        colour = COLOURS[0] if leads else COLOURS[1]
+        colour = COLOURS[1]
+        if not best or y.value > best[-1][1]:
+            best.append((x, y.value))
+            colour = COLOURS[0]
         axes.vlines(x, y.low, y.high, color=colour, linewidth=1.5, alpha=0.5)
         axes.scatter(x, y.value, color=colour, s=38, zorder=3)
         _label_end(axes, name, x, y.value, colour)
@@ -364,3 +342,24 @@ def scatter(
     axes.set(**options)
     chart.figure.legend(loc="outside lower center", ncols=len(groups), frameon=False)
     return chart
+
+
+def _canvas(title: str, xlabel: str, ylabel: str, *, height: float = 3.2) -> tuple[Chart, Axes]:
+    with matplotlib.rc_context(STYLE):
+        figure = Figure(figsize=(5.8, height), layout="constrained")
+        axes = figure.add_subplot()
+        figure.suptitle(title, x=0.01, ha="left", fontsize=11.5, fontweight="bold")
+        axes.set(xlabel=xlabel, ylabel=ylabel)
+    return Chart(figure), axes
+
+
+def _label_end(axes: Axes, label: str, x: float, y: float, colour: str) -> None:
+    axes.annotate(
+        label,
+        (x, y),
+        xytext=(7, 0),
+        textcoords="offset points",
+        va="center",
+        color=colour,
+        annotation_clip=False,
+    )

@@ -6,6 +6,7 @@ much of what a search over hundreds of slices finds is more than chance. A relea
 """
 
 import hashlib
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -14,8 +15,9 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from mlsys_lib import checks
 from mlsys_lib.checks import Array
-from mlsys_lib.metrics import Estimate, _by_day
+from mlsys_lib.metrics import Codes, Estimate, by_day, day_codes
 
 
 def slices(
@@ -33,11 +35,12 @@ def slices(
     ----------
     rows : pandas.DataFrame of shape (n_flights, n_columns)
     days : array of shape (n_flights,)
-        The day of each flight; any sortable value.
+        The day of each flight, as for `mlsys_lib.metrics.day_block`.
     y : array of shape (n_flights,), 0 or 1
     p : array of shape (n_flights,), probability in [0, 1]
     columns : iterable of str
-        Of few values each; cut numbers into ranges first. A missing value is a value of its own.
+        Of few values each; cut numbers into ranges first. What is missing is a value of its own, which
+        is called "missing".
     at_least : int, default 200
         Slices with fewer flights, or on fewer than 20 days, are left out.
 
@@ -51,14 +54,13 @@ def slices(
     Raises
     ------
     ValueError
-        If the lengths differ.
-    KeyError
-        If a column is missing.
+        As `day_block`; or if no column is named, one is missing, or two slices would bear the same name.
 
     Notes
     -----
-    A slice's `excess` is a difference of two ratios of daily totals; its error is that of the delta
-    method with days as the sampling unit, which agrees with the bootstrap of `day_block`.
+    Values go together by position; an index is not looked at. A slice's `excess` is a difference of two
+    ratios of daily totals; its error is that of the delta method with days as the sampling unit, which
+    agrees with the bootstrap of `day_block`.
 
     Examples
     --------
@@ -70,27 +72,26 @@ def slices(
     carrier=AA       40  0.5
     carrier=B6       40 -0.5
     """
-    late, predicted = np.asarray(y, float), np.asarray(p, float)
-    day = np.unique(np.asarray(days), return_inverse=True)[1]
-    if len({len(rows), len(day), len(late), len(predicted)}) > 1:
-        raise ValueError(
-            f"rows, days, y and p must have one length; got {len(rows)}, {len(day)}, {len(late)} "
-            f"and {len(predicted)}"
-        )
+    late, predicted = checks.binary(y, "y"), checks.probabilities(p, "p")
+    day = day_codes(days, rows=rows, y=late, p=predicted)
+    names = list(columns)
+    if not names:
+        raise ValueError("columns is empty; name at least one")
+    checks.columns(rows, names, remedy="name columns of few values that it has")
+    checks.whole(at_least, 1, "at_least")
     inside = np.clip(predicted, 1e-12, 1 - 1e-12)
-    values = np.vstack([late, predicted, -np.where(late == 1, np.log(inside), np.log1p(-inside))])
-    parts = []
-    for column in columns:
-        named = rows[column].astype(object).where(rows[column].notna(), "missing").map(str)
-        seen, code = np.unique(named.to_numpy(str), return_inverse=True)
-        parts.append((np.array([f"{column}={value}" for value in seen]), code))
-    for (left, a), (right, b) in combinations(parts.copy(), 2):
-        both = np.char.add(np.char.add(left[:, None], ", "), right).ravel()
-        parts.append((both, a * len(right) + b))
-    whole = _sliced(np.array(["all"]), np.zeros_like(day), day, values, 1)
-    made = [_sliced(titles, code, day, values, at_least, whole[1]) for titles, code in parts]
+    loss = -np.where(late == 1, np.log(inside), np.log1p(-inside))
+    added = [np.ones(len(day)), late, predicted, loss]
+    parts = [_values(rows[name]) for name in names]
+    parts += [_pairs(*both) for both in combinations(parts, 2)]
+    whole, base = _sliced(["all"], np.zeros_like(day), day, added, 1, 0.0)
+    made = [_sliced(titles, code, day, added, at_least, base) for titles, code in parts]
     table = pd.concat([part for part, _ in made]).rename_axis("slice")
-    table.insert(7, "excess", table.gap - whole[0].gap.iloc[0])
+    if twice := table.index[table.index.duplicated()].to_list():
+        raise ValueError(
+            f"two slices are called {twice[0]!r}; rename a value, or name a column once"
+        )
+    table.insert(7, "excess", table.gap - whole.gap.iloc[0])
     return table[table.days >= 20]
 
 
@@ -100,7 +101,8 @@ def discoveries(table: pd.DataFrame, *, rate: float = 0.05) -> pd.DataFrame:
     Parameters
     ----------
     table : pandas.DataFrame of shape (n_slices, 9)
-        As `slices` gives it: all of it, for each slice that was looked at counts.
+        As `slices` gives it: all of it, for each slice that was looked at counts. A slice that holds
+        every flight does not differ from the whole.
     rate : float, default 0.05
         Which share of what is found may be chance.
 
@@ -109,6 +111,11 @@ def discoveries(table: pd.DataFrame, *, rate: float = 0.05) -> pd.DataFrame:
     pandas.DataFrame of shape (n_found, 11)
         With `t` (excess in standard errors) and `chance` (the smallest rate at which the slice is still
         found), the clearest first.
+
+    Raises
+    ------
+    ValueError
+        If a column or a figure is missing, or the rate lies outside [0, 1].
 
     References
     ----------
@@ -124,8 +131,13 @@ def discoveries(table: pd.DataFrame, *, rate: float = 0.05) -> pd.DataFrame:
     """
     from scipy import stats
 
-    t = table.excess / table.error
-    chance = stats.false_discovery_control(2 * stats.t.sf(t.abs(), table.days - 1))
+    checks.columns(table, ["excess", "error", "days"], remedy="slices gives it")
+    checks.within(rate, 0, 1, "rate")
+    excess, error = (checks.numbers(table[name], name) for name in ("excess", "error"))
+    apart = np.abs(excess) > 1e-12  # less is rounding, of which the error has no more to say
+    with np.errstate(divide="ignore"):
+        t = np.divide(excess, error, out=np.zeros(len(table)), where=apart)
+    chance = stats.false_discovery_control(2 * stats.t.sf(np.abs(t), table.days - 1))
     found = table.assign(t=t, chance=chance)
     return found[found.chance <= rate].sort_values("t", key=lambda t: -t.abs())
 
@@ -141,6 +153,11 @@ class Criterion:
     better : str, default "below"
         On which side of the limit the figure must lie: "below" or "above".
 
+    Raises
+    ------
+    ValueError
+        If the limit is no finite number, or the side is another.
+
     Examples
     --------
     >>> rule = Criterion("log loss against the old model", 0.0)
@@ -153,17 +170,21 @@ class Criterion:
     better: str = field(default="below", kw_only=True)
 
     def __post_init__(self) -> None:
-        if self.better not in ("below", "above"):
-            raise ValueError(f'better={self.better!r} must be "below" or "above"')
+        checks.one_of(self.better, ("below", "above"), "better")
+        if not math.isfinite(self.limit):
+            raise ValueError(f"limit={self.limit} of {self.name!r} must be a finite number")
 
     def verdict(self, figure: Estimate | float) -> str:
-        """What a figure says: pass, fail, or open where its interval holds the limit."""
-        ends = (figure.low, figure.high) if isinstance(figure, Estimate) else (figure, figure)
-        good = {end <= self.limit if self.better == "below" else end >= self.limit for end in ends}
-        return "open" if len(good) == 2 else "pass" if good.pop() else "fail"
+        """What a figure says: pass, fail, or open where its interval holds the limit, or it is no number."""
+        low, high = (figure.low, figure.high) if isinstance(figure, Estimate) else (figure, figure)
+        if self.better == "below":
+            passes, fails = high <= self.limit, low > self.limit
+        else:
+            passes, fails = low >= self.limit, high < self.limit
+        return "pass" if passes else "fail" if fails else "open"
 
 
-def fingerprint(criteria: Iterable[Criterion]) -> str:
+def digest(criteria: Iterable[Criterion]) -> str:
     """A short digest of criteria: whoever noted it before the evaluation can show that they stayed.
 
     Parameters
@@ -177,7 +198,7 @@ def fingerprint(criteria: Iterable[Criterion]) -> str:
 
     Examples
     --------
-    >>> len(fingerprint([Criterion("bias", 0.02)]))
+    >>> len(digest([Criterion("bias", 0.02)]))
     12
     """
     text = repr([(rule.name, float(rule.limit), rule.better) for rule in criteria])
@@ -200,13 +221,14 @@ def release_report(
     Returns
     -------
     str
-        A table with a verdict each, their count, and the criteria's `fingerprint`. What to do about an
+        A table with a verdict each, their count, and the criteria's `digest`. What to do about an
         open or failed one is not its to say.
 
     Raises
     ------
     ValueError
-        If a criterion has no figure or a figure no criterion: none is left out, none is added afterwards.
+        If there is no criterion, one has no figure, or a figure no criterion: none is left out, none is
+        added afterwards.
 
     Examples
     --------
@@ -220,52 +242,62 @@ def release_report(
     pass 0, open 1, fail 0. Criteria ...
     """
     rules = list(criteria)
+    if not rules:
+        raise ValueError("there is no criterion; a release that nothing must reach passes nothing")
     if odd := {rule.name for rule in rules} ^ set(figures):
         raise ValueError(
             f"criteria and figures must have the same names; only one has {sorted(odd)}"
         )
-    lines, verdicts = [], []
+    lines = ["| criterion | required | measured | verdict |", "|---|---|---|---|"]
+    count = {"pass": 0, "open": 0, "fail": 0}
     for rule in rules:
         figure = figures[rule.name]
         said = repr(figure) if isinstance(figure, Estimate) else f"{figure:.3g}"
         side = "at most" if rule.better == "below" else "at least"
-        verdicts.append(rule.verdict(figure))
-        lines.append(f"| {rule.name} | {side} {rule.limit:g} | {said} | {verdicts[-1]} |")
-    count = ", ".join(
-        f"{verdict} {verdicts.count(verdict)}" for verdict in ("pass", "open", "fail")
-    )
-    head = ["| criterion | required | measured | verdict |", "|---|---|---|---|"]
-    return "\n".join(
-        [f"### {title}", "", *head, *lines, "", f"{count}. Criteria {fingerprint(rules)}"]
-    )
+        verdict = rule.verdict(figure)
+        count[verdict] += 1
+        lines.append(f"| {rule.name} | {side} {rule.limit:g} | {said} | {verdict} |")
+    counted = ", ".join(f"{verdict} {number}" for verdict, number in count.items())
+    return "\n".join([f"### {title}", "", *lines, "", f"{counted}. Criteria {digest(rules)}"])
+
+
+def _values(column: pd.Series) -> tuple[list[str], Codes]:
+    """The names of a column's values, and which of them each row has."""
+    codes, seen = pd.factorize(column, sort=True, use_na_sentinel=False)
+    return [f"{column.name}={'missing' if pd.isna(one) else one}" for one in seen], codes
+
+
+def _pairs(one: tuple[list[str], Codes], other: tuple[list[str], Codes]) -> tuple[list[str], Codes]:
+    """The same for the pairs of values of two columns that occur together."""
+    (left, first), (right, second) = one, other
+    codes, seen = pd.factorize(first * len(right) + second, sort=True)
+    return [f"{left[pair // len(right)]}, {right[pair % len(right)]}" for pair in seen], codes
 
 
 def _sliced(
-    titles: npt.NDArray[np.str_],
-    code: npt.NDArray[np.intp],
-    day: npt.NDArray[np.intp],
-    values: Array,
+    titles: list[str],
+    code: Codes,
+    day: Codes,
+    added: list[Array],
     at_least: int,
-    whole: Array | float = 0.0,
+    base: Array | float,
 ) -> tuple[pd.DataFrame, Array]:
-    """The slices of one partition, and what each day adds to the gap of each, less the `whole`."""
-    kept = np.bincount(code, minlength=len(titles)) >= at_least
-    shape = (int(day.max()) + 1, len(titles))
-    flights = _by_day(day, code, np.ones(len(day)), shape)[:, kept]
-    number = flights.sum(axis=0)
-    late, p, loss = (np.bincount(code, v, len(titles))[kept] / number for v in values)
-    residual = _by_day(day, code, values[1] - values[0], shape)[:, kept]
-    added = (residual - (p - late) * flights) / number - whole
-    error = np.sqrt((added**2).sum(axis=0) * len(added) / (len(added) - 1))
-    rate = np.clip(late, 1e-12, 1 - 1e-12)
+    """The slices of one partition, and what each day adds to the gap of each, less the `base`."""
+    kept = np.bincount(code) >= at_least
+    place = np.where(kept, np.cumsum(kept) - 1, kept.sum())[code]  # the others go behind, and off
+    daily = [by_day(day, place, one)[:, : kept.sum()] for one in added]
+    flights, late, p, loss = (table.sum(axis=0) for table in daily)
+    gap = (p - late) / flights
+    residual = (daily[2] - daily[1] - gap * daily[0]) / flights - base
+    rate = np.clip(late / flights, 1e-12, 1 - 1e-12)
     figures = {
-        "flights": number.astype(int),
-        "days": (flights > 0).sum(axis=0),
-        "late": late,
-        "p": p,
-        "loss": loss,
+        "flights": flights.astype(int),
+        "days": (daily[0] > 0).sum(axis=0),
+        "late": late / flights,
+        "p": p / flights,
+        "loss": loss / flights,
         "constant": -(rate * np.log(rate) + (1 - rate) * np.log1p(-rate)),
-        "gap": p - late,
-        "error": error,
+        "gap": gap,
+        "error": np.sqrt((residual**2).sum(axis=0) * len(residual) / (len(residual) - 1)),
     }
-    return pd.DataFrame(figures, index=titles[kept]), added
+    return pd.DataFrame(figures, index=np.array(titles)[kept]), residual

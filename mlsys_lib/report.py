@@ -4,31 +4,35 @@
 monitors' ratios, and what the service's ``/metrics`` said.
 """
 
-import html
 import os
 from collections.abc import Mapping
 from functools import partial
-from importlib.resources import files
+from importlib.resources import files as resources
 from itertools import pairwise
 from pathlib import Path
-from string import Template
 from typing import Any
 from urllib.parse import quote
 
+import jinja2
 import matplotlib
 import numpy as np
 import pandas as pd
+from markupsafe import Markup
 
+from mlsys_lib import checks
 from mlsys_lib.alerts import Policy, alerts, performance
-from mlsys_lib.drift import edges
+from mlsys_lib.distances import edges, floats
+from mlsys_lib.drift import Detector
 from mlsys_lib.features import CATEGORIES
+from mlsys_lib.files import write
 from mlsys_lib.plots import Chart, bars, dumbbells, lines
 from mlsys_lib.world import local_day
 
 Rows = pd.DataFrame
 SHOWN = 40  # rows behind an alert
 Curves = Mapping[str, pd.Series]
-_SHOWN = ["flight_id", "decided_at", "probability", "late", "labelled_at"]
+_ALWAYS = ["flight_id", "decided_at", "probability"]
+_CHECKED = ("gaps", "outside", "unseen", "stuck")  # what `Quality` says of a column
 
 
 def report(
@@ -37,6 +41,7 @@ def report(
     reference: Rows,
     monitors: Mapping[str, pd.DataFrame],
     *,
+    detectors: Mapping[str, Detector] | None = None,
     policy: Policy | None = None,
     scrapes: Mapping[float, str] | None = None,
     replace: bool = False,
@@ -49,9 +54,12 @@ def report(
         The HTML file. It is written beside its place and then moved there: all of it or nothing.
     rows, reference : pandas.DataFrame of shape (n_decisions, n_columns)
         The log that was watched, and the undisturbed days that the monitors were fitted on: features,
-        `probability`, `late` and `labelled_at`.
+        `probability`, and as far as they are known `late` and `labelled_at`.
     monitors : mapping of str to pandas.DataFrame
         The ratios of each, as `mlsys_lib.alerts.standard_monitors` gives them.
+    detectors : mapping of str to Detector, optional
+        Theirs, by the same names: how long they wait says on which days the rows behind an alert were
+        decided. One that is not named does not wait.
     policy : Policy, optional
         What makes alerts of them.
     scrapes : mapping of float to str, optional
@@ -67,31 +75,32 @@ def report(
     ------
     FileExistsError
         If there is a file of that name, unless `replace`.
+    ValueError
+        If a column is missing that every decision has.
     """
     target = Path(path)
     if target.exists() and not replace:
         raise FileExistsError(f"{target} exists; choose another name, or say replace=True")
+    rows, reference = _complete(rows), _complete(reference)
     sent: list[dict[Any, Any]] = [
         {"monitor": name, **alert}
         for name, table in monitors.items()
         for alert in alerts(table, policy=policy).to_dict("records")
     ]
     sent.sort(key=lambda alert: alert["start"])
-    told = [_story(n, alert, rows, reference, monitors) for n, alert in enumerate(sent, 1)]
-    days = local_day(rows.decided_at)
-    title = f"The desk from {days.min():%d %B %Y} to {days.max():%d %B %Y}"
-    about = f"{len(rows):,} decisions, {len(sent)} alerts. Days are New York's, times UTC."
-    page = [
-        f"<h1>{title}</h1><p class=quiet>{about}</p>",
-        _service(software(scrapes)) if scrapes else "",
-        _model(rows, monitors),
-        "<h2>Alerts</h2>" + "".join(story for story, _ in told),
-        "<h2>The rows behind them</h2>" + "".join(behind for _, behind in told),
-    ]
-    text = Template(files("mlsys_lib").joinpath("report.html").read_text("utf-8"))
-    scratch = target.with_name(target.name + ".new")
-    scratch.write_text(text.substitute(title=title, body="\n".join(page)), encoding="utf-8")
-    os.replace(scratch, target)
+    waits = {name: detector.wait for name, detector in (detectors or {}).items()}
+    page = {
+        "days": sorted(set(rows.day)),
+        "decisions": len(rows),
+        "service": _service(software(scrapes)) if scrapes else None,
+        "model": _model(rows, monitors) if len(rows) else [],
+        "alerts": [
+            _story(alert, monitors[alert["monitor"]], rows, reference, waits) for alert in sent
+        ],
+    }
+    text = resources("mlsys_lib").joinpath("report.html").read_text("utf-8")
+    made = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(text)
+    write(target, made.render(page).encode())
     return target
 
 
@@ -101,13 +110,20 @@ def software(scrapes: Mapping[float, str]) -> pd.DataFrame:
     Parameters
     ----------
     scrapes : mapping of float to str
-        The text, by the Unix time of the scrape. The first counts from the start of the process.
+        The text, by the Unix time of the scrape. The first counts from the start of the process, and so
+        does the first after a restart, which sets back all counters at once.
 
     Returns
     -------
     pandas.DataFrame of shape (n_scrapes, 6)
         By moment: `requests` for a prediction per second, the shares `refused` (4xx) and `failed` (5xx;
-        503 is a request turned away), `p50` and `p99` in milliseconds, `memory` in MB.
+        503 is a request turned away), `p50` and `p99` in milliseconds, `memory` in MB. Shares and times are
+        missing where nothing was asked.
+
+    Raises
+    ------
+    ValueError
+        If there is no scrape.
 
     Examples
     --------
@@ -124,42 +140,82 @@ def software(scrapes: Mapping[float, str]) -> pd.DataFrame:
     >>> software({10.0: text}).iloc[0].round(2).to_dict()
     {'requests': 10.0, 'refused': 0.0, 'failed': 0.1, 'p50': 1.0, 'p99': 9.82, 'memory': nan}
     """
+    checks.same_length(scrapes=scrapes)
+    samples = _samples(scrapes)
+    at = pd.Series(sorted(scrapes), sorted(scrapes), dtype=float)
+    ours = samples[samples.path == "/predict"]
+    asked = _by(ours[ours.name == "http_requests_total"], "status", at)
+    buckets = _by(ours[ours.name == "http_request_seconds_bucket"], "le", at)
+    process = _by(samples[samples.path.isna()], "name", at)
+    started = process.get("process_start_time_seconds", pd.Series(np.nan, at.index))
+    counters = asked.join(buckets)
+    restarted = (started.diff() > 0) | (counters.diff() < 0).any(axis=1)
+    restarted.iloc[0] = True
+    seconds = at.diff().mask(restarted & started.notna(), at - started)
+    asked, buckets = (
+        table.diff().mask(restarted, table, axis=0)
+        for table in (asked.fillna(0), buckets.fillna(0))
+    )
+    total = asked.sum(axis=1)
+    made = {
+        "requests": total / seconds,
+        "refused": asked.filter(regex="^4").sum(axis=1) / total,
+        "failed": asked.filter(regex="^5").sum(axis=1) / total,
+        "p50": _quantile(buckets, 0.5),
+        "p99": _quantile(buckets, 0.99),
+        "memory": process.get("process_resident_memory_bytes", np.nan) / 1e6,
+    }
+    return pd.DataFrame(made).set_axis(pd.to_datetime(at.index, unit="s", utc=True).floor("s"))
+
+
+def _samples(scrapes: Mapping[float, str]) -> pd.DataFrame:
+    """A row a sample: when, its name, its labels, its value."""
     from prometheus_client.parser import text_string_to_metric_families as families
 
-    read = {
-        at: {
-            " ".join([s.name, *(value for _, value in sorted(s.labels.items()))]): s.value
-            for family in families(text)
-            for s in family.samples
-        }
-        for at, text in sorted(scrapes.items())
-    }
-    table = pd.DataFrame(read).T
-    gone = table.diff()
-    gone = gone.where(gone >= 0, table)  # the first, and the first after a restart
-    asked = gone.filter(regex=r"^http_requests_total /predict \d")
-    total = asked.sum(axis=1)
-    buckets = gone.filter(regex="^http_request_seconds_bucket .* /predict$")
-    ends = np.append(0, [float(str(name).split()[1]) for name in buckets])
-    ends[-1] = ends[-2]  # beyond the last end, Prometheus says the last end as well
-    since = np.append(table.iloc[0]["process_start_time_seconds"], table.index[:-1])
-    made = {
-        "requests": total / (table.index - since),
-        "refused": asked.filter(regex=" 4..$").sum(axis=1) / total,
-        "failed": asked.filter(regex=" 5..$").sum(axis=1) / total,
-        **{
-            f"p{q}": [
-                1000 * np.interp(q / 100 * row[-1], [0, *row], ends) for row in buckets.to_numpy()
-            ]
-            for q in (50, 99)
-        },
-        "memory": table.get("process_resident_memory_bytes", np.nan) / 1e6,
-    }
-    return pd.DataFrame(made).set_axis(pd.to_datetime(table.index, unit="s", utc=True).floor("s"))
+    samples = [
+        {"at": at, "name": sample.name, **sample.labels, "value": sample.value}
+        for at, text in scrapes.items()
+        for family in families(text)
+        for sample in family.samples
+    ]
+    return pd.DataFrame(samples, columns=["at", "name", "path", "status", "le", "value"])
 
 
-def _service(table: pd.DataFrame) -> str:
-    charts = _drawn(
+def _by(samples: pd.DataFrame, label: str, at: pd.Series) -> pd.DataFrame:
+    table = samples.pivot_table(index="at", columns=label, values="value", aggfunc="sum")
+    return table.reindex(at.index)
+
+
+def _quantile(buckets: pd.DataFrame, share: float) -> list[float]:
+    """In milliseconds, spread evenly over its bucket, as Prometheus does; missing without a request."""
+    ends = buckets.columns.astype(float).to_numpy()
+    order = np.argsort(ends)
+    bounds = np.append(0, ends[order])
+    bounds[-1] = bounds[-2:][0]  # beyond the last end, Prometheus says the last end as well
+    return [
+        1000 * float(np.interp(share * row[-1], [0, *row], bounds)) if row.any() else np.nan
+        for row in buckets.to_numpy()[:, order]
+    ]
+
+
+def _complete(rows: Rows) -> Rows:
+    """A log with what is not known yet as missing, and with what follows from it."""
+    checks.columns(rows, _ALWAYS, remedy="the desk's log has them")
+    rows = rows.reindex(columns=list(dict.fromkeys([*rows, "late", "labelled_at"])))
+    decided = checks.moments(rows.decided_at, "decided_at")
+    labelled, late = pd.to_datetime(rows.labelled_at, utc=True), rows.late.astype(float)
+    return rows.assign(
+        decided_at=decided,
+        labelled_at=labelled,
+        late=late,
+        day=local_day(decided),
+        residual=late - rows.probability,
+        hours_to_label=(labelled - decided) / pd.Timedelta("1h"),
+    )
+
+
+def _service(table: pd.DataFrame) -> dict[str, Any]:
+    figures = _drawn(
         (table.index - table.index[0]).total_seconds() / 60,
         "minutes since the first scrape",
         {
@@ -169,13 +225,13 @@ def _service(table: pd.DataFrame) -> str:
             "Memory (MB)": {"": table.memory},
         },
     )
-    return "<h2>The service</h2>" + charts + _table(table.reset_index(names="until"))
+    return {"figures": figures, "table": _table(table.reset_index(names="until"))}
 
 
-def _model(rows: Rows, monitors: Mapping[str, pd.DataFrame]) -> str:
-    daily = performance(rows, rows.labelled_at.max())
-    expected = rows.probability.groupby(local_day(rows.decided_at)).mean()
-    judged = daily.assign(expected=expected)[: daily.late.last_valid_index()]
+def _model(rows: Rows, monitors: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:
+    daily = performance(rows, pd.concat([rows.decided_at, rows.labelled_at]).max())
+    judged = daily.assign(expected=rows.groupby("day").probability.mean())
+    judged = judged[: daily.late.last_valid_index()] if daily.late.notna().any() else judged[:0]
     made: dict[str, Curves] = {
         "Late flights (share)": {"expected": judged.expected, "came": judged.late},
         "Cost (dollars a flight)": {"": judged.cost},
@@ -185,59 +241,83 @@ def _model(rows: Rows, monitors: Mapping[str, pd.DataFrame]) -> str:
         "Outcomes that are known (share)": {"": daily.settled},
     }
     fired = {name: float((table.max(axis=1) >= 1).sum()) for name, table in monitors.items()}
-    loud = bars(fired, "Days above the threshold", "days")
-    charts = _drawn(judged.index, "", made) + _drawn(daily.index, "", asked, loud)
-    return "<h2>The model</h2>" + charts
+    loud = [bars(fired, "Days above the threshold", "days")] if fired else []
+    known = _drawn(judged.index, "", made) if len(judged) else []
+    return [*known, *_drawn(daily.index, "", asked, *loud)]
 
 
 def _story(
-    number: int, alert: Any, rows: Rows, reference: Rows, monitors: Mapping[str, pd.DataFrame]
-) -> tuple[str, str]:
+    alert: Any, table: pd.DataFrame, rows: Rows, reference: Rows, waits: Mapping[str, pd.Timedelta]
+) -> dict[str, Any]:
     """What fired, since when, how its column looks; and the rows of those days, the strangest first."""
-    table, named = monitors[alert["monitor"]], alert["columns"].split(", ")
-    loudest = named[0]
-    wait = pd.Timedelta(table.attrs.get("wait", "0D")) + pd.Timedelta("12h")
+    loudest, more = alert["columns"][0], len(alert["columns"]) - 4
+    wait = waits.get(alert["monitor"], pd.Timedelta(0)) + pd.Timedelta("12h")
     first, last = local_day(pd.Series([alert["start"] - wait, alert["end"] - wait]))
-    here, usual = (
-        log.assign(
-            residual=log.late - log.probability,
-            hours_to_label=(log.labelled_at - log.decided_at) / pd.Timedelta("1h"),
-        )
-        for log in (rows[local_day(rows.decided_at).between(first, last)], reference)
-    )
-    column = {"cost": "residual"}.get(loudest, loudest.split()[0])
-    if column in set(reference.carrier):
-        here, usual = here[here.carrier == column], usual[usual.carrier == column]
-        column = "hours_to_label"
-    column = column if column in here else "probability"
+    here, usual = _airline(loudest, rows[rows.day.between(first, last)], reference)
+    column = _about(loudest, here, usual)
+    ratio = table[loudest].loc[: alert["end"] + pd.Timedelta("7D")].tail(60)
+    # What is infinitely far is drawn at the top.
+    ratio = ratio.clip(upper=1.2 * ratio[np.isfinite(ratio)].max(initial=2.0))
+    curves = {f"{loudest} (statistic / threshold)": {"": ratio, "limit": ratio * 0 + 1}}
+    both = []
+    if len(here) and len(usual):
+        shares = _shares(here[column], usual[column])
+        title = f"{column}, then and now"
+        both = [dumbbells(shares, ("reference", "alert"), title, "share of flights", 0)]
+    return {
+        "title": f"{alert['monitor']}: {', '.join(alert['columns'][:4])}"
+        + (f" and {more} more" if more > 0 else ""),
+        "days": sorted({first, last}),
+        "peak": alert["peak"] if np.isfinite(alert["peak"]) else None,
+        "figures": _drawn(ratio.index, "", curves, *both),
+        "rows": _table(_strangest(here, usual, column)) if len(here) else None,
+    }
+
+
+def _airline(statistic: str, here: Rows, usual: Rows) -> tuple[Rows, Rows]:
+    """The flights of the airline that a statistic of `Labels` is about; all, for the others."""
+    if "carrier" not in here or "carrier" not in usual:
+        return here, usual
+    known = set(usual.carrier)
+    if statistic == "new":
+        return here[~here.carrier.isin(known)], usual
+    if statistic in known:
+        return here[here.carrier == statistic], usual[usual.carrier == statistic]
+    return here, usual
+
+
+def _about(statistic: str, here: Rows, usual: Rows) -> str:
+    """The column of the log that a statistic is about."""
+    names = {f"{column} {check}": str(column) for column in here for check in _CHECKED}
+    names |= dict.fromkeys(["new", *usual.get("carrier", [])], "hours_to_label")
+    column = (names | {"cost": "residual"}).get(statistic, statistic)
+    return column if column in here and column in usual else "probability"
+
+
+def _strangest(here: Rows, usual: Rows, column: str) -> Rows:
     now, then = here[column], usual[column]
-    if column in CATEGORIES:
-        strange = -now.map(then.value_counts()).fillna(0)
+    if _named(then):
+        strange = -now.map(then.value_counts()).astype(float).fillna(0).to_numpy()
     else:
         # Where a feature is missing, that is what is strange; a label may be to come.
-        gap = 0 if column == "residual" else np.inf
-        strange = (now - then.median()).abs().fillna(gap)
-    shown = here.loc[strange.nlargest(SHOWN).index, list(dict.fromkeys([*_SHOWN, column]))]
-    ratio = table[loudest].loc[: alert["end"] + pd.Timedelta("7D")].tail(60)
-    curves = {f"{loudest} (statistic / threshold)": {"": ratio, "limit": ratio * 0 + 1}}
-    ends = ("reference", "alert")
-    both = dumbbells(_shares(now, then), ends, f"{column}, then and now", "share of flights", 0)
-    more = f" and {len(named) - 4} more" if len(named) > 4 else ""
-    title = html.escape(f"{number}. {alert['monitor']}: {', '.join(named[:4])}{more}")
-    when = f"{first:%d %B}" + (f" to {last:%d %B}" if last > first else "")
-    return (
-        f"<article id=alert-{number}><h3>{title}</h3><p>{when}, at its peak {alert['peak']:.2f} times the "
-        f"threshold. <a href=#rows-{number}>The rows behind it</a></p>"
-        f"{_drawn(ratio.index, '', curves, both)}</article>",
-        f"<h3 id=rows-{number}><a href=#alert-{number}>{title}</a></h3>{_table(shown)}",
-    )
+        gap = 0.0 if column == "residual" else np.inf
+        apart = np.abs(floats(now) - pd.Series(floats(then)).median())
+        strange = np.where(np.isnan(apart), gap, apart)
+    first = np.argsort(-strange, kind="stable")[:SHOWN]
+    return here.iloc[first][list(dict.fromkeys([*_ALWAYS, "late", "labelled_at", column]))]
+
+
+def _named(column: pd.Series) -> bool:
+    return column.name in CATEGORIES or not pd.api.types.is_numeric_dtype(column)
 
 
 def _shares(now: pd.Series, then: pd.Series) -> dict[str, tuple[float, float]]:
     """The shares of flights by name or by bin, in the reference and now, where they differ most."""
-    if now.name not in CATEGORIES:
+    if not _named(then):
+        limit = np.finfo(float).max  # what is infinite belongs to the last bin
+        now, then = (pd.Series(np.minimum(floats(column), limit)) for column in (now, then))
         bins = [-np.inf, *edges(then), np.inf]
-        names = [f"{low:.4g} to {high:.4g}" for low, high in pairwise(bins)]
+        names = [_span(low, high) for low, high in pairwise(bins)]
         cut: Any = partial(pd.cut, bins=bins, right=False, labels=names, ordered=False)
         now, then = cut(now), cut(then)
     count = partial(pd.Series.value_counts, normalize=True, sort=False)
@@ -249,23 +329,34 @@ def _shares(now: pd.Series, then: pd.Series) -> dict[str, tuple[float, float]]:
     return {_plain(str(name)): (then, now) for name, then, now in shares.itertuples()}
 
 
-def _drawn(x: Any, xlabel: str, curves: Mapping[str, Curves], *more: Chart) -> str:
+def _span(low: float, high: float) -> str:
+    """What a bin from one end to another is called."""
+    if high == np.nextafter(low, np.inf):
+        return f"{low:.4g}"
+    if np.isinf(low):
+        return f"below {high:.4g}" if np.isfinite(high) else "known"
+    return f"{low:.4g} to {high:.4g}" if np.isfinite(high) else f"{low:.4g} and more"
+
+
+def _drawn(x: Any, xlabel: str, curves: Mapping[str, Curves], *more: Chart) -> list[dict[str, str]]:
     with matplotlib.rc_context({"date.converter": "concise"}):
         charts = [
             lines(x, data, _plain(t), xlabel, "", ylim=(0, None)) for t, data in curves.items()
         ]
-    made = []
-    for chart in (*charts, *more):
-        title = html.escape(chart.figure.get_suptitle())
-        source = "data:image/svg+xml," + quote(chart._repr_svg_())
-        made.append(f'<figure><img alt="{title}" src="{source}"></figure>')
-    return f"<div class=figures>{''.join(made)}</div>"
+    return [
+        {
+            "title": chart.figure.get_suptitle(),
+            "source": "data:image/svg+xml," + quote(chart._repr_svg_()),
+        }
+        for chart in (*charts, *more)
+    ]
 
 
 def _plain(text: str) -> str:
     return text.replace("$", r"\$")  # no formula
 
 
-def _table(table: pd.DataFrame) -> str:
+def _table(table: pd.DataFrame) -> Markup:
+    # pandas escapes what is in the cells.
     text = table.to_html(index=False, border=0, na_rep="", float_format="{:.4g}".format)
-    return f"<div class=scroll tabindex=0>{text.replace('+00:00', '')}</div>"
+    return Markup(text.replace("+00:00", ""))

@@ -13,10 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from mlsys_lib import checks
 from mlsys_lib.checks import Array
-from mlsys_lib.world import HOME
+from mlsys_lib.world import local_day
 
 Item = TypeVar("Item")
+_CARD = ["flight_id", "carrier", "sched_dep", "decided_at", "late", "label_status"]
 _CARD_MISSING = 0.01  # the card names the features that lack more than this share
 
 
@@ -39,7 +41,7 @@ def reservoir(stream: Iterable[Item], k: int, *, seed: int = 0) -> list[Item]:
     Raises
     ------
     ValueError
-        If `k` is not positive.
+        If `k` is no whole number of 1 or more.
 
     References
     ----------
@@ -55,8 +57,7 @@ def reservoir(stream: Iterable[Item], k: int, *, seed: int = 0) -> list[Item]:
     >>> len(landed), reservoir(landed.flight_id, k=3)
     (902, ['2013-04-22/DL947/LGA', '2013-04-22/UA1633/EWR', '2013-04-21/B6608/JFK'])
     """
-    if k < 1:
-        raise ValueError(f"k={k}: keep at least one item")
+    checks.whole(k, 1, "k")
     rng, kept = random.Random(seed), []
     for seen, item in enumerate(stream):
         if seen < k:
@@ -74,7 +75,7 @@ def stratified(
     Parameters
     ----------
     strata : array of shape (n_rows,)
-        The stratum of each row, such as its airline.
+        The stratum of each row, such as its airline; those without a name are a stratum, too.
     n : int
         How many rows to draw, without replacement.
     equal : bool, default False
@@ -88,7 +89,7 @@ def stratified(
     Raises
     ------
     ValueError
-        If there are fewer than `n` rows, or `n` is negative.
+        If `n` is no whole number from 0 to n_rows.
 
     Notes
     -----
@@ -105,11 +106,10 @@ def stratified(
     {'UA': 12, 'VX': 1, 'YV': 0}
     {'UA': 5, 'VX': 5, 'YV': 1}
     """
-    names = pd.Series(np.asarray(strata)).reset_index(drop=True)
-    if not 0 <= n <= len(names):
-        raise ValueError(f"n={n} rows cannot be drawn from {len(names)}")
+    names = _cells(strata, "strata")
+    checks.whole(n, 0, "n", high=len(names))
     shuffled = names.sample(frac=1, random_state=seed)
-    groups = shuffled.groupby(shuffled, sort=False)
+    groups = shuffled.groupby(shuffled, sort=False, dropna=False)
     rank = groups.cumcount() + 0.5
     if not equal:
         rank /= groups.transform("size")
@@ -122,7 +122,7 @@ def importance_weights(source: npt.ArrayLike, target: npt.ArrayLike) -> Array:
     Parameters
     ----------
     source : array of shape (n_source,)
-        The cell of each row to be weighted, such as its airline and hour.
+        The cell of each row to be weighted, such as its airline and hour; what has no name is a cell, too.
     target : array of shape (n_target,)
         The cells of the rows whose mix is wanted.
 
@@ -147,9 +147,12 @@ def importance_weights(source: npt.ArrayLike, target: npt.ArrayLike) -> Array:
     >>> importance_weights(["noon", "noon", "night", "noon"], ["noon", "night"]).round(2).tolist()
     [0.67, 0.67, 2.0, 0.67]
     """
-    here, there = (pd.Series(np.asarray(cells)) for cells in (source, target))
+    here, there = _cells(source, "source"), _cells(target, "target")
     if here.empty or there.empty:
         raise ValueError(f"{len(here)} rows of source and {len(there)} of target: give both")
+    both = pd.concat([here, there], ignore_index=True)
+    cell = both.groupby(both, sort=False, dropna=False).ngroup()
+    here, there = cell[: len(here)], cell[len(here) :]
     ratio = there.value_counts(normalize=True) / here.value_counts(normalize=True)
     return here.map(ratio.fillna(0.0)).to_numpy(float)
 
@@ -169,7 +172,7 @@ def effective_size(weights: npt.ArrayLike) -> float:
     Raises
     ------
     ValueError
-        If a weight is negative or missing, or all are zero.
+        If a weight is negative, missing or infinite, or all are zero.
 
     References
     ----------
@@ -180,10 +183,10 @@ def effective_size(weights: npt.ArrayLike) -> float:
     >>> effective_size([1, 1, 1, 1]), round(effective_size([1, 1, 1, 9]), 2)
     (4.0, 1.71)
     """
-    w: Array = np.asarray(weights, float)
+    w = checks.numbers(weights, "weights")
     if not (w >= 0).all() or not w.any():
         raise ValueError(
-            "weights must be zero or more, none missing, and at least one above zero; "
+            "weights must be zero or more, and at least one above zero; "
             f"the smallest of these {w.size} is {w.min(initial=0.0)}"
         )
     w = w / w.max()  # so that squares neither vanish nor overflow
@@ -209,7 +212,7 @@ def score_rules(said: pd.DataFrame, late: npt.ArrayLike) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If the labels are not as many as the rows.
+        If the labels are not as many as the rows, or a vote or a label is something else than 0 or 1.
 
     References
     ----------
@@ -221,12 +224,11 @@ def score_rules(said: pd.DataFrame, late: npt.ArrayLike) -> pd.DataFrame:
     >>> score_rules(said, late=[0, 1, 0]).round(2).to_dict("index")
     {'fog': {'coverage': 0.67, 'conflict': 0.33, 'accuracy': 0.5}, 'early': {'coverage': 0.67, 'conflict': 0.33, 'accuracy': 1.0}}
     """
-    truth = np.asarray(late, float)
-    if truth.shape != (len(said),):
-        raise ValueError(f"{truth.size} labels for {len(said)} rows of votes")
-    voted = said.notna()
-    disputed = (said == 1).any(axis=1) & (said == 0).any(axis=1)
-    right = said.eq(truth, axis=0).where(voted)
+    checks.same_length(said=said, late=late)
+    votes, truth = _votes(said), checks.binary(late, "late")
+    voted = votes.notna()
+    disputed = (votes == 1).any(axis=1) & (votes == 0).any(axis=1)
+    right = votes.eq(truth, axis=0).where(voted)
     found = {
         "coverage": voted.mean(),
         "conflict": voted.mul(disputed, axis=0).mean(),
@@ -248,12 +250,17 @@ def majority(said: pd.DataFrame) -> Array:
     array of shape (n_rows,), in [0, 1]
         Missing where no rule has an opinion.
 
+    Raises
+    ------
+    ValueError
+        If a vote is something else than 0, 1 or missing.
+
     Examples
     --------
     >>> majority(pd.DataFrame({"fog": [1, np.nan], "early": [0, np.nan]})).tolist()
     [0.5, nan]
     """
-    return said.mean(axis=1).to_numpy(float)
+    return _votes(said).mean(axis=1).to_numpy(float)
 
 
 def correct_prior(p: npt.ArrayLike, trained: float, actual: float) -> Array:
@@ -276,7 +283,7 @@ def correct_prior(p: npt.ArrayLike, trained: float, actual: float) -> Array:
     Raises
     ------
     ValueError
-        If a share is not strictly between 0 and 1.
+        If a share is not strictly between 0 and 1, or a probability lies outside.
 
     Notes
     -----
@@ -292,9 +299,9 @@ def correct_prior(p: npt.ArrayLike, trained: float, actual: float) -> Array:
     >>> correct_prior([0.5, 0.8], trained=0.5, actual=0.25).round(3).tolist()
     [0.25, 0.571]
     """
-    if not 0 < trained < 1 or not 0 < actual < 1:
-        raise ValueError(f"trained={trained} and actual={actual} must lie between 0 and 1")
-    probability: Array = np.asarray(p, float)
+    checks.within(trained, 0, 1, "trained", inclusive=False)
+    checks.within(actual, 0, 1, "actual", inclusive=False)
+    probability = checks.probabilities(p, "p")
     late, other = probability * actual / trained, (1 - probability) * (1 - actual) / (1 - trained)
     corrected: Array = late / (late + other)
     return corrected
@@ -311,7 +318,8 @@ def data_card(rows: pd.DataFrame, features: Iterable[str], **stated: str) -> str
     features : iterable of str
         The columns that a model will see.
     **stated : str
-        What cannot be counted: ``label="..."``, ``not_for="..."``. The names become headings.
+        What cannot be counted: ``label="..."``, ``not_for="..."``. The names become headings, and are none
+        of those that are counted.
 
     Returns
     -------
@@ -321,7 +329,7 @@ def data_card(rows: pd.DataFrame, features: Iterable[str], **stated: str) -> str
     Raises
     ------
     ValueError
-        If no row has a label.
+        If a column is missing, no row has a label, or something counted is stated.
 
     References
     ----------
@@ -342,33 +350,54 @@ def data_card(rows: pd.DataFrame, features: Iterable[str], **stated: str) -> str
     - **label**: 15 minutes late or more
     - **fingerprint**:
     """
+    names = list(features)
+    checks.columns(rows, [*_CARD, *names], remedy="mlsys_lib.features.batch gives them")
     used = rows[rows.label_status == "matured"]
     if used.empty:
         raise ValueError(f"none of the {len(rows)} rows has a label; a card needs a training set")
-    status = rows.label_status.value_counts()
-    month = used.late.groupby(used.sched_dep.dt.tz_convert(HOME).dt.month).mean()
+    counted = _counted(rows.label_status.value_counts(), used, names)
+    if taken := {*counted, "fingerprint"} & stated.keys():
+        raise ValueError(f"{sorted(taken)} of the card are counted; state something else")
+    stated = {name.replace("_", " "): said for name, said in stated.items()}
+    pairs = zip(used.flight_id, used.late, strict=True)
+    text = "\n".join(f"{name} {late:g}" for name, late in pairs)
+    mark = hashlib.sha256(text.encode()).hexdigest()[:16]
+    entries = counted | stated | {"fingerprint": mark}
+    return "\n".join(["# Data card", *(f"- **{name}**: {said}" for name, said in entries.items())])
+
+
+def _counted(status: pd.Series, used: pd.DataFrame, names: list[str]) -> dict[str, str]:
+    month = used.late.groupby(local_day(used.sched_dep).dt.month).mean()
     airlines = used.carrier.value_counts()
-    lacking = used[list(features)].isna().mean().sort_values(ascending=False)
-    lacking = lacking[lacking > _CARD_MISSING]
-    text = "\n".join(
-        f"{name} {late:g}" for name, late in zip(used.flight_id, used.late, strict=True)
-    )
-    counted = {
-        "examples": ", ".join(
-            f"{status.get(kind, 0):,} {kind}" for kind in ("matured", "pending", "censored")
-        ),
-        "decided": f"{used.decided_at.min():%Y-%m-%d %H:%M} to {used.decided_at.max():%Y-%m-%d %H:%M} UTC",
+    first, last = used.decided_at.min(), used.decided_at.max()
+    shares = used[names].isna().mean().sort_values(ascending=False)
+    lacking = [f"{name} {_percent(x)}" for name, x in shares[shares > _CARD_MISSING].items()]
+    kinds = ("matured", "pending", "censored")
+    return {
+        "examples": ", ".join(f"{status.get(kind, 0):,} {kind}" for kind in kinds),
+        "decided": f"{first:%Y-%m-%d %H:%M} to {last:%Y-%m-%d %H:%M} UTC",
         "late": f"{_percent(used.late.mean())}; by month {_percent(month.min())} to {_percent(month.max())}",
         "airlines": f"{len(airlines)}, from {airlines.index[0]} with {airlines.iloc[0]:,} to "
         f"{airlines.index[-1]} with {airlines.iloc[-1]:,}",
-        "missing": ", ".join(f"{name} {_percent(share)}" for name, share in lacking.items())
-        or "nothing",
+        "missing": ", ".join(lacking) or "nothing",
     }
-    stated = {name.replace("_", " "): said for name, said in stated.items()}
-    mark = hashlib.sha256(text.encode()).hexdigest()[:16]
-    entries = counted | stated | {"fingerprint": mark}
-    lines = [f"- **{name}**: {said}" for name, said in entries.items()]
-    return "\n".join(["# Data card", *lines])
+
+
+def _cells(values: npt.ArrayLike, name: str) -> pd.Series:
+    if np.ndim(values) != 1:
+        raise ValueError(f"{name} must have one dimension; its shape is {np.shape(values)}")
+    return pd.Series(np.asarray(values))
+
+
+def _votes(said: pd.DataFrame) -> pd.DataFrame:
+    checks.columns(said, [], remedy="one column a rule")
+    odd = said.notna() & ~said.isin([0, 1])
+    if len(places := np.argwhere(odd.to_numpy(bool))):
+        row, rule = places[0]
+        raise ValueError(
+            f"votes are 1, 0 or missing; {said.columns[rule]!r} says {said.iloc[row, rule]!r}"
+        )
+    return said.astype(float)
 
 
 def _percent(share: float) -> str:

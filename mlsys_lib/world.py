@@ -17,6 +17,9 @@ timetable       out `TIMETABLE_DAYS` days before the flight (assumed), without a
 ==============  ==================================================================================
 
 A naive moment such as ``"2013-04-22 10:00"`` is UTC. That is 6 in the morning in New York.
+
+The data holds 2013 and 2023. The clock can stand in either year, and up to `AFTERMATH_DAYS` days after it,
+when its last flights have landed and their labels are in; between the two there is nothing to see.
 """
 
 from datetime import timedelta
@@ -31,28 +34,16 @@ from mlsys_lib import checks, data
 from mlsys_lib.checks import Duration, Moment
 
 HOME = "America/New_York"
+LATE = 15  # minutes of arrival delay from which on a flight is late
 TIMETABLE_DAYS = 30
-PUBLISHED = [
-    "flight_id",
-    "carrier",
-    "flight",
-    "origin",
-    "dest",
-    "distance",
-    "sched_dep",
-    "sched_arr",
-]
-MEASURED = [
-    "temp",
-    "dewp",
-    "humid",
-    "wind_dir",
-    "wind_speed",
-    "wind_gust",
-    "precip",
-    "pressure",
-    "visib",
-]
+AFTERMATH_DAYS = 60
+_ROUTE = ["carrier", "flight", "origin", "dest", "distance"]
+_WIND = ["wind_dir", "wind_speed", "wind_gust"]
+PUBLISHED = ["flight_id", *_ROUTE, "sched_dep", "sched_arr"]
+MEASURED = ["temp", "dewp", "humid", *_WIND, "precip", "pressure", "visib"]
+_MADE = [*PUBLISHED[1:], *MEASURED, "observed_at", "late", "label_status", "labelled_at"]
+_TIMETABLE = pd.Timedelta(days=TIMETABLE_DAYS)
+_SPAN = timedelta(days=366 * (data.YEARS[-1] - data.YEARS[0] + 2))
 # Destinations that the airports table lacks, in both years.
 _UNLISTED = dict.fromkeys(["BQN", "PSE", "SJU", "STT"], "America/Puerto_Rico")
 
@@ -67,14 +58,15 @@ class World:
     Parameters
     ----------
     now : str or pandas.Timestamp
-        The moment. A naive one is UTC. From 2013-01-01 on; a world in 2023 remembers 2013.
+        The moment. A naive one is UTC. In 2013 or 2023, or up to `AFTERMATH_DAYS` days after; a world
+        in 2023 remembers 2013.
     lag : str or pandas.Timedelta, default "10min"
         How long after an event its report arrives.
 
     Raises
     ------
     ValueError
-        If `now` is no moment or lies before the data, or `lag` is no duration or negative.
+        If `now` is no moment or lies outside of the data, or `lag` is no duration or negative.
 
     Examples
     --------
@@ -92,9 +84,7 @@ class World:
     """
 
     def __init__(self, now: Moment, *, lag: Duration = "10min") -> None:
-        self._now = checks.moment(now, "now")
-        if self._now < pd.Timestamp("2013-01-01", tz="UTC"):
-            raise ValueError(f"now={now!r} lies before the data, which begins on 2013-01-01")
+        self._now = _held(checks.moment(now, "now"))
         self._lag = checks.duration(lag, "lag")
 
     def __repr__(self) -> str:
@@ -116,7 +106,7 @@ class World:
         Parameters
         ----------
         **duration : float
-            As for `datetime.timedelta`: ``days=1``, ``hours=1``, ``minutes=30``.
+            ``days=1``, ``hours=1``, ``minutes=30``, ``seconds=10``, zero or more each.
 
         Returns
         -------
@@ -126,19 +116,18 @@ class World:
         Raises
         ------
         ValueError
-            If the duration is negative: the clock only moves forward.
+            If a duration is negative, or no number, or its unit is not known, or the data ends before.
 
         Examples
         --------
         >>> World("2013-04-22 10:00").advance(hours=1, minutes=30)
         World(now='2013-04-22 11:30' UTC, lag='10min')
         """
-        step = pd.Timedelta(timedelta(**duration))
-        if step < pd.Timedelta(0):
-            raise ValueError(
-                f"{step} is negative and the clock only moves forward; open another World for an earlier moment"
-            )
-        self._now += step
+        for unit, amount in duration.items():
+            checks.one_of(unit, ("days", "hours", "minutes", "seconds"), "unit")
+            most = _SPAN / timedelta(**{unit: 1})
+            checks.within(amount, 0, most, f"the clock only moves forward: {unit}")
+        self._now = _held(self._now + timedelta(**duration))
         return self
 
     def hindsight(self) -> "World":
@@ -155,9 +144,7 @@ class World:
         >>> len(world.flights()), len(world.hindsight().flights())
         (100644, 336776)
         """
-        return World(f"{2013 if self._now.year < 2023 else 2023}-12-31", lag=self._lag).advance(
-            days=31
-        )
+        return World(f"{self._year}-12-31", lag=self._lag).advance(days=31)
 
     def schedule(self, *, hours: float = 24) -> pd.DataFrame:
         """The flights about to depart: only what an airline publishes.
@@ -165,7 +152,7 @@ class World:
         Parameters
         ----------
         hours : float, default 24
-            How far to look ahead, up to 720: the timetable is out 30 days before.
+            How far to look ahead, from 0 to 720: the timetable is out 30 days before.
 
         Returns
         -------
@@ -175,8 +162,10 @@ class World:
 
         Raises
         ------
+        ValueError
+            If `hours` is no number of zero or more.
         AvailabilityError
-            If `hours` reaches beyond the published timetable.
+            If it reaches beyond the published timetable.
 
         Examples
         --------
@@ -185,17 +174,14 @@ class World:
         0  2013-04-22/US2161/LGA  DCA 2013-04-22 10:00:00+00:00
         1  2013-04-22/MQ4650/LGA  ATL 2013-04-22 10:00:00+00:00
         """
+        checks.within(hours, 0, np.inf, "hours")
         if hours > 24 * TIMETABLE_DAYS:
             raise AvailabilityError(
                 f"the timetable is out {TIMETABLE_DAYS} days ahead; hours={hours} reaches further"
             )
-        table = self._operations()
-        ahead = (table.sched_dep >= self._now) & (
-            table.sched_dep < self._now + pd.Timedelta(hours=hours)
-        )
-        return _stamped(
-            table.loc[ahead, PUBLISHED], "sched_dep", -pd.Timedelta(days=TIMETABLE_DAYS)
-        )
+        table, end = self._operations, self._now + pd.Timedelta(hours=hours)
+        ahead = table[(table.sched_dep >= self._now) & (table.sched_dep < end)]
+        return _stamped(ahead[PUBLISHED], ahead.sched_dep, -_TIMETABLE)
 
     def flights(self, *, since: Moment | None = None) -> pd.DataFrame:
         """The flights scheduled to have left by now, each as far as it is known.
@@ -218,16 +204,19 @@ class World:
         >>> World("2013-04-22 16:00").flights(since="2013-04-22 04:00").status.value_counts().to_dict()
         {'landed': 193, 'airborne': 173, 'scheduled': 31, 'cancelled': 2}
         """
-        table = self._past(since)
-        left, over = table.dep + self._lag <= self._now, table.outcome_at + self._lag <= self._now
+        table = self._operations
+        table = table[_between(table.sched_dep, since, self._now)]
+        known, left_known = table.outcome_at + self._lag, table.dep + self._lag
+        over, left = known <= self._now, left_known <= self._now
         shown = table[PUBLISHED].copy()
         shown["status"] = np.where(over, table.outcome, np.where(left, "airborne", "scheduled"))
-        for column, known in _OUTCOMES.items():
-            shown[column] = table[column].where(left if known == "dep" else over)
+        for column in ("dep", "dep_delay", "tailnum"):
+            shown[column] = table[column].where(left)
+        for column in ("arr", "arr_delay", "air_time"):
+            shown[column] = table[column].where(over)
         shown["event_time"] = table.sched_dep
-        timetable = table.sched_dep - pd.Timedelta(days=TIMETABLE_DAYS)
-        shown["available_at"] = (table.outcome_at + self._lag).where(
-            over, (table.dep + self._lag).where(left, timetable)
+        shown["available_at"] = known.where(
+            over, left_known.where(left, table.sched_dep - _TIMETABLE)
         )
         return shown.reset_index(drop=True)
 
@@ -250,7 +239,8 @@ class World:
                         flight_id  dep_delay                event_time
         140  2013-04-22/AA301/LGA       -7.0 2013-04-22 10:03:00+00:00
         """
-        return self._reported("dep", [*PUBLISHED, "tailnum", "dep_delay"], since)
+        columns = [*PUBLISHED, "tailnum", "dep_delay"]
+        return self._reported(self._operations, "dep", columns, since)
 
     def arrivals(self, *, since: Moment | None = None) -> pd.DataFrame:
         """The arrivals reported by now, in the order in which they happened.
@@ -271,9 +261,8 @@ class World:
         >>> len(World("2013-04-22 16:00").arrivals(since="2013-04-22 10:00"))
         193
         """
-        return self._reported(
-            "arr", [*PUBLISHED, "tailnum", "dep_delay", "arr_delay", "air_time"], since
-        )
+        columns = [*PUBLISHED, "tailnum", "dep_delay", "arr_delay", "air_time"]
+        return self._reported(self._operations, "arr", columns, since)
 
     def weather(self, *, since: Moment | None = None) -> pd.DataFrame:
         """The weather observations reported by now.
@@ -297,13 +286,9 @@ class World:
         >>> World("2013-04-22 10:00").weather().groupby("origin").event_time.max().dt.strftime("%H:%M").to_dict()
         {'EWR': '08:51', 'JFK': '08:51', 'LGA': '08:51'}
         """
-        table = _weather(self._now.year >= 2023)
-        known = table.event_time + self._lag <= self._now
-        if since is not None:
-            known &= table.event_time >= checks.moment(since, "since")
-        return _stamped(table[known], "event_time", self._lag)
+        return self._reported(_weather(self._year), "event_time", ["origin", *MEASURED], since)
 
-    def labels(self, *, since: Moment | None = None, late: int = 15) -> pd.DataFrame:
+    def labels(self, *, since: Moment | None = None, late: int = LATE) -> pd.DataFrame:
         """The label of each flight scheduled to have left by now: matured, pending or censored.
 
         Parameters
@@ -330,18 +315,20 @@ class World:
         matured    504  0.47
         pending    239   NaN
         """
-        table = self._past(since)
-        known = table.outcome_at + self._lag <= self._now
-        matured = known & (table.outcome == "landed")
+        checks.within(late, 0, np.inf, "late")
+        flights = self.flights(since=since)
+        landed = flights.status == "landed"
+        lost = flights.status.isin(["cancelled", "diverted"])
+        settled = flights.available_at.where(landed | lost)
         return pd.DataFrame(
             {
-                "flight_id": table.flight_id,
-                "status": np.where(matured, "matured", np.where(known, "censored", "pending")),
-                "late": (table.arr_delay >= late).astype(float).where(matured),
-                "event_time": table.outcome_at.where(known),
-                "available_at": (table.outcome_at + self._lag).where(known),
+                "flight_id": flights.flight_id,
+                "status": np.where(landed, "matured", np.where(lost, "censored", "pending")),
+                "late": (flights.arr_delay >= late).astype(float).where(landed),
+                "event_time": (settled - self._lag).dt.as_unit("us"),
+                "available_at": settled,
             }
-        ).reset_index(drop=True)
+        )
 
     def outcome(self, flight_id: str) -> dict[str, Any]:
         """How one flight ended.
@@ -349,7 +336,7 @@ class World:
         Parameters
         ----------
         flight_id : str
-            For example ``"2013-05-01/UA1545/EWR"``.
+            For example ``"2013-05-01/UA450/LGA"``.
 
         Returns
         -------
@@ -373,11 +360,11 @@ class World:
         >>> world.advance(hours=6).outcome("2013-05-01/UA450/LGA")["status"]
         'landed'
         """
-        table = self._operations()
+        table = self._operations
         found = table[table.flight_id == flight_id]
         if found.empty:
             raise KeyError(
-                f"no flight {flight_id!r}; ids look like 2013-05-01/UA1545/EWR (local date, airline and number, origin)"
+                f"no flight {flight_id!r}; ids look like 2013-05-01/UA450/LGA (local date, airline and number, origin)"
             )
         row = found.iloc[0]
         known_at = row.outcome_at + self._lag
@@ -386,12 +373,8 @@ class World:
                 f"the outcome of flight {flight_id} is known at {known_at:%Y-%m-%d %H:%M} UTC; the clock stands at "
                 f"{self._now:%Y-%m-%d %H:%M} UTC. Use world.labels(), where it is pending, or world.advance()."
             )
-        return {
-            "status": row.outcome,
-            "arr": row.arr,
-            "arr_delay": row.arr_delay,
-            "available_at": known_at,
-        }
+        shown = {"status": row.outcome, "arr": row.arr, "arr_delay": row.arr_delay}
+        return {**shown, "available_at": known_at}
 
     def decisions(self, *, since: Moment | None = None, lead: Duration = "2h") -> pd.DataFrame:
         """The decisions that the desk has taken by now: one a flight, `lead` before scheduled departure.
@@ -413,13 +396,10 @@ class World:
         >>> World("2013-04-22 10:00").decisions(since="2013-04-22 04:00").decided_at.max()
         Timestamp('2013-04-22 10:00:00+0000', tz='UTC')
         """
-        table = self._operations()
-        decided_at = table.sched_dep - checks.duration(lead, "lead")
-        taken = decided_at <= self._now
-        if since is not None:
-            taken &= table.sched_dep >= checks.moment(since, "since")
-        chosen = pd.DataFrame({"flight_id": table.flight_id, "decided_at": decided_at})
-        return chosen[taken].reset_index(drop=True)
+        table, ahead = self._operations, checks.duration(lead, "lead")
+        table = table[_between(table.sched_dep, since, self._now + ahead)]
+        chosen = pd.DataFrame({"flight_id": table.flight_id, "decided_at": table.sched_dep - ahead})
+        return chosen.reset_index(drop=True)
 
     def planes(self) -> pd.DataFrame:
         """The aircraft registry: a snapshot taken after the fact, so declared timeless.
@@ -435,7 +415,7 @@ class World:
         >>> len(World("2013-04-22").planes())
         3322
         """
-        return self._snapshot("planes")
+        return data.load("planes", self._year)
 
     def airports(self) -> pd.DataFrame:
         """The airports: a snapshot taken after the fact, so declared timeless.
@@ -450,7 +430,7 @@ class World:
         >>> len(World("2013-04-22").airports())
         1458
         """
-        return self._snapshot("airports")
+        return data.load("airports", self._year)
 
     def airlines(self) -> pd.DataFrame:
         """The names of the airlines: a snapshot taken after the fact, so declared timeless.
@@ -465,28 +445,23 @@ class World:
         >>> len(World("2013-04-22").airlines())
         16
         """
-        return self._snapshot("airlines")
+        return data.load("airlines", self._year)
 
-    def _snapshot(self, name: str) -> pd.DataFrame:
-        return data.load(name, 2023 if self._now.year >= 2023 else 2013)
+    @property
+    def _year(self) -> int:
+        """The last year of the data that has begun."""
+        return max(year for year in data.YEARS if year <= self._now.year)
 
+    @property
     def _operations(self) -> pd.DataFrame:
-        return _operations(self._now.year >= 2023)
+        return _operations(self._year)
 
-    def _past(self, since: Moment | None) -> pd.DataFrame:
-        table = self._operations()
-        past = table.sched_dep <= self._now
-        return table[
-            past if since is None else past & (table.sched_dep >= checks.moment(since, "since"))
-        ]
-
-    def _reported(self, event: str, columns: list[str], since: Moment | None) -> pd.DataFrame:
-        table = self._operations()
-        known = table[event] + self._lag <= self._now
-        if since is not None:
-            known &= table[event] >= checks.moment(since, "since")
-        happened = table.loc[known, [*columns, event]].sort_values(event, kind="stable")
-        return _stamped(happened, event, self._lag).drop(columns=event)
+    def _reported(
+        self, table: pd.DataFrame, event: str, columns: list[str], since: Moment | None
+    ) -> pd.DataFrame:
+        known = table[_between(table[event], since, self._now - self._lag)]
+        happened = known.sort_values(event, kind="stable")
+        return _stamped(happened[columns], happened[event], self._lag)
 
 
 def examples(world: World, decisions: pd.DataFrame) -> pd.DataFrame:
@@ -497,7 +472,8 @@ def examples(world: World, decisions: pd.DataFrame) -> pd.DataFrame:
     world : World
         Its clock decides which labels have matured; each row's own `decided_at` decides all else.
     decisions : pandas.DataFrame of shape (n_decisions, 2 or more)
-        `flight_id` and `decided_at` (UTC), as `World.decisions` gives them; other columns are kept.
+        `flight_id` and `decided_at` (UTC), as `World.decisions` gives them; other columns are kept, unless
+        they bear the name of one that is added.
 
     Returns
     -------
@@ -510,7 +486,8 @@ def examples(world: World, decisions: pd.DataFrame) -> pd.DataFrame:
     Raises
     ------
     ValueError
-        If a column is missing or a flight does not exist.
+        If a column or a moment is missing, a flight does not exist, or a column has the name of one that
+        is added.
     AvailabilityError
         If a decision lies in the world's future, or before the timetable of its flight was out.
 
@@ -527,47 +504,54 @@ def examples(world: World, decisions: pd.DataFrame) -> pd.DataFrame:
     >>> print(first.flight_id, first.decided_at, first.observed_at, first.visib, first.label_status)
     2013-04-22/US1219/EWR 2013-04-22 07:00:00+00:00 2013-04-22 05:51:00+00:00 10.0 matured
     """
-    if missing := {"flight_id", "decided_at"} - set(decisions.columns):
-        raise ValueError(
-            f"decisions lacks {', '.join(sorted(missing))}; World.decisions() gives both columns"
-        )
+    asked, observed = _asked(decisions), world.weather()
+    # In the unit of the observations: pandas joins no moments in microseconds with some in nanoseconds.
+    asked["decided_at"] = asked.decided_at.astype(observed.available_at.dtype)
+    rows = _scheduled(world, asked)
+    rows = rows.join(_as_of(observed, rows))
+    first = rows.sched_dep.min() if len(rows) else world.now
+    labels = world.labels(since=first)[["flight_id", "late", "status", "available_at"]]
+    labels.columns = ["flight_id", "late", "label_status", "labelled_at"]
+    rows = rows.join(labels.set_index("flight_id"), on="flight_id")
+    return rows.assign(label_status=rows.label_status.fillna("pending"))
+
+
+def _asked(decisions: pd.DataFrame) -> pd.DataFrame:
+    checks.columns(decisions, ["flight_id", "decided_at"], remedy="World.decisions() gives both")
+    if taken := [name for name in decisions.columns if name in _MADE]:
+        raise ValueError(f"decisions holds {taken}, which examples adds; drop or rename your own")
     asked = decisions.reset_index(drop=True)
-    observed = world.weather().rename(columns={"event_time": "observed_at"})
-    # In the unit of the observations: pandas joins no moments in seconds with some in nanoseconds.
-    moments = pd.to_datetime(asked.decided_at, utc=True).astype(observed.available_at.dtype)
-    asked = asked.assign(decided_at=moments)
-    flights = world._operations().set_index("flight_id")
+    return asked.assign(decided_at=checks.moments(asked.decided_at, "decided_at"))
+
+
+def _scheduled(world: World, asked: pd.DataFrame) -> pd.DataFrame:
+    """The decisions with what the timetable says of their flights; refused where it was not out."""
+    table = world._operations
+    flights = table[table.flight_id.isin(asked.flight_id)].set_index("flight_id")
     if len(unknown := asked.flight_id[~asked.flight_id.isin(flights.index)]):
-        raise ValueError(f"no flight {unknown.iloc[0]!r} ({len(unknown)} of the ids do not exist)")
+        raise ValueError(
+            f"no flight {unknown.iloc[0]!r} ({len(unknown)} of the ids do not exist); World.decisions() gives ids"
+        )
     rows = asked.join(flights[PUBLISHED[1:]], on="flight_id")
-    _refuse(
-        asked[rows.decided_at > world.now],
-        f"lies after the clock, which stands at {world.now:%Y-%m-%d %H:%M} UTC",
-    )
-    _refuse(
-        asked[rows.decided_at < rows.sched_dep - pd.Timedelta(days=TIMETABLE_DAYS)],
-        "lies before the timetable of its flight was out",
-    )
-    left = rows.assign(row=rows.index).sort_values("decided_at")
+    clock = f"lies after the clock, which stands at {world.now:%Y-%m-%d %H:%M} UTC"
+    _refuse(rows[rows.decided_at > world.now], clock)
+    early = rows.decided_at < rows.sched_dep - _TIMETABLE
+    _refuse(rows[early], "lies before the timetable of its flight was out")
+    return rows
+
+
+def _as_of(observed: pd.DataFrame, rows: pd.DataFrame) -> pd.DataFrame:
+    """For each row the latest observation at its origin that had been reported when it was decided."""
+    asked = rows[["decided_at", "origin"]].assign(place=rows.index)
     joined = pd.merge_asof(
-        left,
+        asked.sort_values("decided_at"),
         observed.sort_values("available_at"),
         left_on="decided_at",
         right_on="available_at",
         by="origin",
     )
-    labels = (
-        world.labels()
-        .set_index("flight_id")[["late", "status", "available_at"]]
-        .rename(columns={"status": "label_status", "available_at": "labelled_at"})
-    )
-    joined = (
-        joined.sort_values("row")
-        .drop(columns=["row", "available_at"])
-        .reset_index(drop=True)
-        .join(labels, on="flight_id")
-    )
-    return joined.assign(label_status=joined.label_status.fillna("pending"))
+    seen = joined.set_index("place").rename(columns={"event_time": "observed_at"})
+    return seen[[*MEASURED, "observed_at"]]
 
 
 def _refuse(wrong: pd.DataFrame, why: str) -> None:
@@ -578,22 +562,28 @@ def _refuse(wrong: pd.DataFrame, why: str) -> None:
         )
 
 
-# Which event makes an outcome column known.
-_OUTCOMES = {
-    "dep": "dep",
-    "dep_delay": "dep",
-    "tailnum": "dep",
-    "arr": "arr",
-    "arr_delay": "arr",
-    "air_time": "arr",
-}
+def _held(now: pd.Timestamp) -> pd.Timestamp:
+    """The moment, if the data has something to tell of it."""
+    earlier = now - timedelta(days=AFTERMATH_DAYS)
+    if now.year not in data.YEARS and earlier.year not in data.YEARS:
+        raise ValueError(
+            f"the clock cannot stand at {now:%Y-%m-%d %H:%M} UTC: the data holds {' and '.join(map(str, data.YEARS))}, "
+            f"and a world sees it during a year and up to {AFTERMATH_DAYS} days after"
+        )
+    return now
+
+
+def _between(times: pd.Series, since: Moment | None, until: pd.Timestamp) -> pd.Series:
+    come: pd.Series = times <= until
+    return come if since is None else come & (times >= checks.moment(since, "since"))
 
 
 @cache
-def _operations(both_years: bool) -> pd.DataFrame:
-    if both_years:
-        return pd.concat([_operations(False), _rebuilt(2023)], ignore_index=True)
-    return _rebuilt(2013)
+def _operations(year: int) -> pd.DataFrame:
+    """The flights of this year and those before, of all time: only the clock shows them to anybody."""
+    if year == data.YEARS[0]:
+        return _rebuilt(year)
+    return pd.concat([_operations(data.YEARS[0]), _rebuilt(year)], ignore_index=True)
 
 
 def _rebuilt(year: int) -> pd.DataFrame:
@@ -608,52 +598,37 @@ def _rebuilt(year: int) -> pd.DataFrame:
     raw = data.load("flights", year)
     local = pd.to_datetime(raw[["year", "month", "day", "hour", "minute"]].astype("int64"))
     sched_dep = local.dt.tz_localize(HOME).dt.tz_convert("UTC").dt.as_unit("us")
-    sched_arr = _arrival(
-        sched_dep, raw.sched_arr_time.to_numpy("int64"), raw.dest.map(_zones(year))
-    )
+    airports = data.load("airports", year)
+    zones = raw.dest.map(dict(zip(airports.faa, airports.tzone, strict=True)) | _UNLISTED)
+    sched_arr = _arrival(sched_dep, raw.sched_arr_time.to_numpy("int64"), zones)
     dep_delay, arr_delay = _minutes(raw.dep_delay), _minutes(raw.arr_delay)
     dep, arr = sched_dep + _timedelta(dep_delay), sched_arr + _timedelta(arr_delay)
-    outcome = np.where(arr.notna(), "landed", np.where(dep.notna(), "diverted", "cancelled"))
-    ended = arr.where(
-        arr.notna(), sched_arr.where(sched_arr > dep, dep).where(dep.notna(), sched_dep)
-    )
-    days = local.dt.normalize()
-    day_names = days.map({day: f"{day:%Y-%m-%d}" for day in days.unique()})
-    table = pd.DataFrame(
-        {
-            "flight_id": [
-                f"{d}/{c}{n}/{o}"
-                for d, c, n, o in zip(day_names, raw.carrier, raw.flight, raw.origin, strict=True)
-            ],
-            **{name: raw[name] for name in ("carrier", "origin", "dest", "tailnum")},
-            "flight": raw.flight.astype("int64"),
-            "distance": raw.distance.astype("int64"),
-            "sched_dep": sched_dep,
-            "sched_arr": sched_arr,
-            "dep": dep,
-            "arr": arr,
-            "dep_delay": dep_delay,
-            "arr_delay": arr_delay,
-            "air_time": _minutes(raw.air_time),
-            "outcome": outcome,
-            "outcome_at": ended,
-        }
+    diverted_at = sched_arr.where(sched_arr > dep, dep)
+    day, flight = local.dt.strftime("%Y-%m-%d"), raw.flight.astype(str)
+    table = raw[["carrier", "origin", "dest", "tailnum"]].assign(
+        flight_id=day + "/" + raw.carrier + flight + "/" + raw.origin,
+        flight=raw.flight.astype("int64"),
+        distance=raw.distance.astype("int64"),
+        sched_dep=sched_dep,
+        sched_arr=sched_arr,
+        dep=dep,
+        arr=arr,
+        dep_delay=dep_delay,
+        arr_delay=arr_delay,
+        air_time=_minutes(raw.air_time),
+        outcome=np.where(arr.notna(), "landed", np.where(dep.notna(), "diverted", "cancelled")),
+        outcome_at=arr.fillna(diverted_at).fillna(sched_dep),
     )
     return table.sort_values("sched_dep", kind="stable", ignore_index=True)
 
 
 @cache
-def _weather(both_years: bool) -> pd.DataFrame:
-    years = data.YEARS if both_years else data.YEARS[:1]
-    raw = pd.concat([data.load("weather", year) for year in years], ignore_index=True)
+def _weather(year: int) -> pd.DataFrame:
+    years = [data.load("weather", earlier) for earlier in data.YEARS if earlier <= year]
+    raw = pd.concat(years, ignore_index=True)
     table = raw[["origin", *MEASURED]].assign(wind_dir=_minutes(raw.wind_dir))
     table["event_time"] = raw.time_hour.dt.as_unit("us") + pd.Timedelta(minutes=51)
     return table.sort_values(["event_time", "origin"], ignore_index=True)
-
-
-def _zones(year: int) -> dict[str, str]:
-    airports = data.load("airports", year)
-    return dict(zip(airports.faa, airports.tzone, strict=True)) | _UNLISTED
 
 
 def _arrival(sched_dep: pd.Series, clock: npt.NDArray[np.int64], zones: pd.Series) -> pd.Series:
@@ -687,10 +662,9 @@ def _timedelta(minutes: npt.NDArray[Any]) -> npt.NDArray[np.timedelta64]:
     return pd.to_timedelta(minutes, unit="min").as_unit("us").to_numpy()
 
 
-def _stamped(table: pd.DataFrame, event: str, delay: pd.Timedelta) -> pd.DataFrame:
-    return table.assign(event_time=table[event], available_at=table[event] + delay).reset_index(
-        drop=True
-    )
+def _stamped(table: pd.DataFrame, event_time: pd.Series, delay: pd.Timedelta) -> pd.DataFrame:
+    stamped = table.assign(event_time=event_time, available_at=event_time + delay)
+    return stamped.reset_index(drop=True)
 
 
 def local_day(moments: pd.Series) -> pd.Series:

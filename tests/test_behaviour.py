@@ -80,9 +80,119 @@ def test_a_minimum_looks_only_at_the_flights_it_chooses(rows):
     assert found.violated.item() == 0 and np.isnan(found.largest.item())
 
 
-def test_a_behaviour_about_no_flight_is_an_error_not_a_pass(rows):
-    none = minimum("never", lambda r: r[r.dep_minute < 0])
-    fewer = directional("loses rows", lambda r: r[1:])
-    for test in (none, fewer):
-        with pytest.raises(ValueError, match=test.name):
-            suite(Shown(rows, lambda r: r.visib.to_numpy()), rows, [test])
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda r: r[1:], "turns 6000 rows into 5999"),
+        (lambda r: pd.concat([r, r]), "turns 6000 rows into 12000"),
+        (lambda r: r[::-1], "'odd' turns 6000 rows into 6000, or changes their index"),
+        (lambda r: r.sort_values("visib"), "or changes their index"),
+        (lambda r: r.set_axis(r.index + 1, axis=0), "or changes their index"),
+        (lambda r: r.drop(columns="visib"), r"lacks \['visib'\]; 'odd' must keep every column"),
+        (lambda r: r.rename(columns=str.upper), "'odd' must keep every column"),
+        (lambda r: pd.concat([r, r[["visib"]]], axis=1), r"\['visib'\] more than once"),
+        (lambda r: None, "a table is wanted, not NoneType; 'odd' must keep every column"),
+        (lambda r: r.visib, "a table is wanted, not Series"),
+    ],
+)
+@pytest.mark.parametrize("kind", [invariance, perturbation, directional])
+def test_a_change_that_is_no_change_of_values_is_an_error_not_a_pass(rows, kind, change, message):
+    with pytest.raises(ValueError, match=message):
+        suite(Shown(rows, lambda r: np.zeros(len(r))), rows, [kind("odd", change)])
+
+
+def test_a_minimum_about_no_flight_is_an_error_not_a_pass(rows):
+    never = minimum("never", lambda r: r[r.dep_minute < 0])
+    with pytest.raises(ValueError, match="'never' turns 6000 rows into 0"):
+        suite(Shown(rows, lambda r: np.zeros(len(r))), rows, [never])
+
+
+def test_a_change_in_place_is_seen_and_spoils_nothing(rows):
+    def blind(table):
+        table["visib"] = 0.5
+        return table
+
+    before = rows.copy()
+    found = suite(
+        Shown(rows, lambda r: (r.visib / 20).to_numpy()), rows, [directional("fog", blind)]
+    )
+    assert found.sees.item() == 1 and found.violated.item() == (rows.visib > 0.75).mean()
+    pd.testing.assert_frame_equal(rows, before)
+
+
+@pytest.mark.parametrize("test", [NUMBER, SIGHT, NOISE, DAWN])
+def test_a_prediction_that_is_missing_is_an_error_not_a_pass(rows, test):
+    def silent(table):
+        return np.where(table.visib.to_numpy() == gone, np.nan, 0.1)
+
+    gone = 10.0  # before and after
+    with pytest.raises(ValueError, match=r"prediction.* missing or infinite"):
+        suite(Shown(rows, silent), rows, [test])
+
+
+def test_a_prediction_that_is_missing_after_the_change_is_named(rows):
+    shown = Shown(rows, lambda r: np.where(r.visib.to_numpy() == 1.0, np.nan, 0.1))
+    with pytest.raises(ValueError, match="the prediction of 'less sight' holds"):
+        suite(shown, rows, [SIGHT])
+
+
+def test_behaviours_bear_names_of_their_own(rows):
+    shown = Shown(rows, lambda r: np.zeros(len(r)))
+    for tests in ([NUMBER, SIGHT, NUMBER], []):
+        with pytest.raises(ValueError, match="behaviours must have names of their own"):
+            suite(shown, rows, tests)
+    assert list(suite(shown, rows, iter([SIGHT, NUMBER])).index) == ["less sight", "flight number"]
+
+
+def test_rows_with_an_index_that_repeats_itself_go_by_position(rows):
+    odd = rows.set_axis([0] * len(rows), axis=0)
+    shown = Shown(rows, lambda r: (1 - r.visib / 20).to_numpy())
+    plain, again = (suite(shown, table, [NUMBER, SIGHT, DAWN]) for table in (rows, odd))
+    pd.testing.assert_frame_equal(plain, again)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (invariance, {"tolerance": -1e-6}),
+        (invariance, {"tolerance": np.nan}),
+        (invariance, {"allowed": 5}),
+        (perturbation, {"tolerance": 10}),
+        (perturbation, {"allowed": -0.05}),
+        (directional, {"tolerance": -0.01}),
+        (directional, {"sign": 0}),
+        (directional, {"sign": "up"}),
+        (directional, {"allowed": np.nan}),
+        (minimum, {"low": -0.1}),
+        (minimum, {"high": 30}),
+        (minimum, {"low": 0.6, "high": 0.4}),
+        (minimum, {"allowed": 2}),
+    ],
+)
+def test_a_limit_that_cannot_be_is_refused(kind, options):
+    name = next(iter(options))
+    with pytest.raises(ValueError, match=f"{name}=.* must"):
+        kind("odd", lambda r: r, **options)
+
+
+@pytest.mark.parametrize(("sign", "violated"), [(1, 1.0), (-1, 0.0)])
+def test_the_sign_says_which_way_counts(rows, sign, violated):
+    less = directional("nearer", lambda r: r.assign(visib=r.visib - 0.5), sign=sign)
+    found = suite(Shown(rows, lambda r: (r.visib / 20).to_numpy()), rows, [less])
+    assert found.violated.item() == violated
+
+
+def test_a_move_of_the_tolerance_is_none_and_a_share_of_the_allowed_holds(rows):
+    far = rows.assign(flight=np.arange(6000) % 20)
+    shown = Shown(far, lambda r: (r.visib / 16).to_numpy())
+    moved = lambda r: r.assign(visib=r.visib + (r.flight == 0))  # noqa: E731
+    for tolerance, violated in ((1 / 16, 0.0), (0.06, 0.05)):
+        tests = [
+            invariance("still", moved, tolerance=tolerance, allowed=0.05),
+            perturbation("noise", moved, tolerance=tolerance),
+            directional("down", moved, sign=-1, tolerance=tolerance),
+        ]
+        found = suite(shown, far, tests)
+        assert found.violated.tolist() == [violated] * 3 and found.holds.all()
+        assert found.largest.tolist() == [1 / 16] * 3
+    assert not suite(shown, far, [invariance("still", moved, tolerance=0.06)]).holds.item()

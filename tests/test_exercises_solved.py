@@ -11,6 +11,9 @@ from tools import notebooks as tool
 NOTEBOOKS = sorted(tool.FOLDER.glob("[0-9][0-9]_*.ipynb"))
 
 
+pytestmark = pytest.mark.weekly
+
+
 def said(cell):
     """What a cell shows as text, whichever way it shows it."""
     texts = [o.get("text") or o.get("data", {}).get("text/plain") for o in cell.outputs]

@@ -7,9 +7,10 @@ import pandas as pd
 import pytest
 
 from mlsys_lib import World, faults
-from mlsys_lib.events import Log, reports
-from mlsys_lib.faults import REAL, Fault, evidence, scenario, tampered
+from mlsys_lib.events import reports
+from mlsys_lib.faults import REAL, Fault, evidence, scenario
 from mlsys_lib.features import ROLLING, batch, published
+from mlsys_lib.store import history
 from mlsys_lib.stream import Stream
 from mlsys_lib.world import MEASURED
 
@@ -35,8 +36,7 @@ INJECTIONS = {
 
 @pytest.fixture(scope="module")
 def rows():
-    world = World("2013-05-07")
-    return batch(world, world.decisions(since="2013-05-01 04:00"))
+    return history(World("2013-05-07"), since="2013-05-01 04:00")
 
 
 @pytest.fixture(scope="module")
@@ -127,26 +127,149 @@ def test_faults_stack(rows):
     assert (first.name, second.name) == ("unit change: visib", "renamed: UA is UAL")
 
 
-def test_a_weather_outage_in_the_table_is_the_one_in_the_stream():
+CHANCE = {
+    "dropped": faults.dropped,
+    "duplicated": faults.duplicated,
+    "sudden drift": faults.concept_drift,
+    "covariate shift": lambda *period, **options: faults.covariate_shift(
+        *period, keep=0.7, **options
+    ),
+}
+
+
+@pytest.mark.parametrize("second", ["dropped", "duplicated", "covariate shift"])
+def test_faults_under_one_seed_do_not_strike_the_same_flights(second, rows):
+    """Of the flights that drifted, the next fault strikes its share, and not all or none."""
+    drifted, _ = faults.concept_drift(rows, *PERIOD, share=0.3)
+    after, _ = CHANCE[second](drifted, *PERIOD, seed=0)
+    turned = rows.flight_id[drifted.late > rows.late]
+    left = after.flight_id.value_counts().reindex(turned, fill_value=0)
+    assert len(turned) > 300
+    assert (left != 1).mean() == pytest.approx(0.3, abs=0.08)
+
+
+def test_nor_do_those_of_one_kind_in_a_place_and_everywhere(rows):
+    once, _ = faults.concept_drift(rows, *PERIOD, share=0.5, origin="LGA")
+    twice, _ = faults.concept_drift(once, *PERIOD, share=0.5)
+    inside = rows.decided_at.between(*pd.to_datetime(PERIOD, utc=True), "left") & (rows.late == 0)
+    late = twice.late[inside].groupby(rows.origin).mean()
+    assert late["LGA"] == pytest.approx(0.75, abs=0.06)
+    assert late["EWR"] == pytest.approx(0.5, abs=0.06)
+
+
+@pytest.mark.parametrize("name", INJECTIONS)
+def test_rows_under_any_index_are_struck_alike(name, rows):
+    inject, options = INJECTIONS[name]
+    plain, _ = inject(rows, *PERIOD, **options)
+    for index in (np.zeros(len(rows), int), rows.flight_id.to_numpy(), np.arange(len(rows))[::-1]):
+        odd, _ = inject(rows.set_axis(index), *PERIOD, **options)
+        pd.testing.assert_frame_equal(odd.reset_index(drop=True), plain.reset_index(drop=True))
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in INJECTIONS if name not in CHANCE | {"gradual drift": 0}]
+)
+def test_rows_in_any_order_are_struck_alike(name, rows):
+    inject, options = INJECTIONS[name]
+    plain, _ = inject(rows, *PERIOD, **options)
+    shuffled, _ = inject(rows.sample(frac=1, random_state=0), *PERIOD, **options)
+    pd.testing.assert_frame_equal(shuffled.sort_index(), plain)
+
+
+NEEDS = {
+    "frozen": "origin_left_late_1h",
+    "unit change": "temp",
+    "renamed": "carrier",
+    "clock shift": "day_of_week",
+    "silent airline": "labelled_at",
+    "label delay": "labelled_at",
+    "sudden drift": "late",
+    "covariate shift": "origin",
+    "dropped": "decided_at",
+    "weather outage": "origin",
+}
+
+
+@pytest.mark.parametrize("name", NEEDS)
+def test_a_column_that_is_missing_is_named(name, rows):
+    inject, options = INJECTIONS[name]
+    with pytest.raises(ValueError, match=rf"lacks \['{NEEDS[name]}'\]"):
+        inject(rows.drop(columns=NEEDS[name]), *PERIOD, **options)
+
+
+@pytest.mark.parametrize(
+    ("inject", "options", "says"),
+    [
+        (faults.dropped, {"share": 1.5}, "share=1.5 must lie from 0 to 1"),
+        (faults.duplicated, {"share": -0.1}, "share=-0.1 must lie"),
+        (faults.concept_drift, {"share": np.nan}, "share=nan must lie"),
+        (faults.covariate_shift, {"keep": "few"}, "keep='few' must lie"),
+        (faults.dropped, {"seed": 0.5}, "seed=0.5 must be a whole number"),
+        (faults.dropped, {"seed": -1}, "seed=-1 must be a whole number"),
+        (faults.feed_outage, {"topic": "wether"}, "topic='wether' must be one of 'weather'"),
+        (faults.renamed, {"column": "carrier", "old": "ZZ", "new": "Z"}, "with {'carrier': 'ZZ'}"),
+        (faults.renamed, {"column": "airline", "old": "UA", "new": "Z"}, r"lacks \['airline'\]"),
+        (faults.silent_airline, {"carrier": "ZZ"}, "see which values they have"),
+        (faults.unit_change, {"airport": "LGA"}, r"lacks \['airport'\]"),
+        (faults.unit_change, {"column": "carrier"}, "column='carrier' holds no numbers"),
+        (faults.frozen, {"columns": []}, "freezes nothing"),
+        (faults.label_delay, {"delay": "7"}, "delay='7' is no duration"),
+    ],
+)
+def test_what_cannot_be_injected_is_refused_by_its_name(inject, options, says, rows):
+    with pytest.raises(ValueError, match=says):
+        inject(rows, *PERIOD, **options)
+
+
+def test_features_that_a_table_does_not_have_cannot_run_empty(rows):
+    with pytest.raises(ValueError, match="no feature of departures"):
+        faults.feed_outage(rows[["decided_at", "origin", "temp"]], *PERIOD, topic="departures")
+
+
+def test_a_period_that_is_none_is_refused(rows):
+    with pytest.raises(ValueError, match="start='yesterday' is no moment"):
+        faults.dropped(rows, "yesterday", "2013-05-03")
+    with pytest.raises(ValueError, match="is not after the start"):
+        Fault("a", "b", *pd.to_datetime(["2013-05-03", "2013-05-02"], utc=True), "none")
+    with pytest.raises(ValueError, match="harm='much' must be one of"):
+        Fault("a", "b", *pd.to_datetime(["2013-05-02", "2013-05-03"], utc=True), "much")
+
+
+def test_names_that_are_categories_can_be_renamed(rows):
+    narrow = rows.astype({"carrier": "category"})
+    changed, _ = faults.renamed(narrow, *PERIOD, column="carrier", old="UA", new="UAL")
+    plain, _ = faults.renamed(rows, *PERIOD, column="carrier", old="UA", new="UAL")
+    assert changed.carrier.to_list() == plain.carrier.to_list()
+
+
+@pytest.fixture(scope="module")
+def heard():
+    """Two days of decisions, and a stream of reports from which those of a topic are lost for a while."""
     world = World("2013-05-03")
     asked = world.decisions(since="2013-05-01 04:00")
-    events = reports(world, since="2013-04-30")
-    left, fault = tampered(events, "dropped", "2013-05-02", "2013-05-03", topic="weather")
-    streamed = Stream(published(world), features=SHORT).play(left, asked)
-    broken, _ = faults.feed_outage(batch(world, asked, features=SHORT), fault.start, fault.end)
+    events = list(reports(world, since="2013-04-30"))
+
+    def without(topic, start, end):
+        start, end = (pd.Timestamp(moment, tz="UTC") for moment in (start, end))
+        left = [e for e in events if e.topic != topic or not start <= e.available_at < end]
+        return Stream(published(world), features=SHORT).play(left, asked)
+
+    return batch(world, asked, features=SHORT), without
+
+
+def test_a_weather_outage_in_the_table_is_the_one_in_the_stream(heard):
+    table, without = heard
+    streamed = without("weather", "2013-05-02", "2013-05-03")
+    broken, _ = faults.feed_outage(table, "2013-05-02", "2013-05-03")
     pd.testing.assert_frame_equal(broken[MEASURED], streamed[MEASURED], check_dtype=False)
 
 
-def test_when_arrivals_stop_windows_are_empty_in_the_table_as_in_the_stream():
-    world = World("2013-05-03")
-    asked = world.decisions(since="2013-05-01 04:00")
-    events = reports(world, since="2013-04-30")
-    left, fault = tampered(events, "dropped", "2013-05-02 12:00", "2013-05-03", topic="arrivals")
-    streamed = Stream(published(world), features=SHORT).play(left, asked)
-    broken, _ = faults.feed_outage(
-        batch(world, asked, features=SHORT), fault.start, fault.end, topic="arrivals"
-    )
-    over = asked.decided_at >= fault.start + pd.Timedelta("2h")
+def test_when_arrivals_stop_windows_are_empty_in_the_table_as_in_the_stream(heard):
+    table, without = heard
+    period = ("2013-05-02 12:00", "2013-05-03")
+    streamed = without("arrivals", *period)
+    broken, fault = faults.feed_outage(table, *period, topic="arrivals")
+    over = table.decided_at >= fault.start + pd.Timedelta("2h")
     assert over.sum() > 300
     assert broken[over].origin_landed_late_2h.isna().all()
     assert streamed[over].origin_landed_late_2h.isna().all()
@@ -190,19 +313,15 @@ def test_a_clock_shift_moves_the_weekday_at_midnight(rows):
 
 @pytest.fixture(scope="module")
 def year():
-    """As many columns as the scenario touches, without waiting for a year of windows."""
-    world = World("2013-12-31").hindsight()
-    asked = world.decisions(since="2013-05-01 04:00").iloc[::5]
-    rows = batch(world, asked, features=SHORT)
-    return rows.assign(**{feature.name: 0.5 for feature in ROLLING})
+    return history(World("2013-12-31").hindsight(), since="2013-05-01 04:00").iloc[::40]
 
 
 def test_a_scenario_holds_one_fault_of_each_kind_with_room_between(year):
-    changed, log = scenario(year, seed=0)
-    assert len(log) == 14 == len({fault.name for fault in log})
-    gaps = [b.start - a.end for a, b in pairwise(log)]
+    changed, truth = scenario(year, seed=0)
+    assert len(truth) == 14 == len({fault.name for fault in truth})
+    gaps = [b.start - a.end for a, b in pairwise(truth)]
     assert min(gaps) >= pd.Timedelta("1D 22h")  # two days, one of which may be short by the clock
-    assert {fault.harm for fault in log} == {"predictions", "labels", "none"}
+    assert {fault.harm for fault in truth} == {"predictions", "labels", "none"}
     assert len(changed) != len(year)
 
 
@@ -214,26 +333,6 @@ def test_a_scenario_is_its_seed(year):
 def test_a_scenario_needs_room(rows):
     with pytest.raises(ValueError, match="days cannot hold the scenario"):
         scenario(rows)
-
-
-def test_messages_are_dropped_doubled_and_late(tmp_path):
-    events = list(reports(World("2013-04-22 16:00"), since="2013-04-22 10:00"))
-    span = ("2013-04-22 12:00", "2013-04-22 14:00")
-    silent, _ = tampered(events, "dropped", *span, carrier="EV")
-    assert {e.key for e in events} - {e.key for e in silent}
-    assert all(e.value["carrier"] == "EV" for e in events if e not in silent)
-    some, _ = tampered(events, "dropped", *span, share=0.5)
-    assert len(silent) > len(some) > len(events) / 2
-    double, fault = tampered(events, "duplicated", *span)
-    inside = sum(fault.start <= e.available_at < fault.end for e in events)
-    assert len(double) == len(events) + inside
-    with Log(tmp_path / "desk.db") as log:
-        assert log.append(double) == len(events)
-    late, _ = tampered(events, "late", *span, hours=1)
-    assert (np.diff([e.available_at for e in late]) >= pd.Timedelta(0)).all()
-    assert {e.key for e in late} == {e.key for e in events}
-    with pytest.raises(ValueError, match="choose one of dropped"):
-        tampered(events, "lost", *span)
 
 
 def test_the_log_can_be_kept_in_a_set():

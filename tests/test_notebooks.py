@@ -1,5 +1,6 @@
 """What every stored notebook must hold, before any of them is run."""
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -109,6 +110,26 @@ def test_stub_cells_are_what_the_exercise_derives(notebook):
         if cell.source != task.stub
     ]
     assert stale == [], "run `make notebooks`"
+
+
+def names_read(source):
+    """The names that a cell reads, each as often as it does."""
+    return [
+        node.id
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+    ]
+
+
+@each_notebook
+def test_each_answer_is_checked_once_and_read_by_no_other_cell(notebook):
+    """So a notebook runs alike, solved or not: that its checks say Correct, the checks' tests prove."""
+    stubs = {cell.id: task.name for cell, task in tool.stub_cells(notebook)}
+    others = [cell for cell in code(notebook) if cell.id not in stubs]
+    for name in stubs.values():
+        readers = [cell.source for cell in others if name in names_read(cell.source)]
+        assert len(readers) == 1, (name, readers)
+        assert re.fullmatch(rf"ch\d\d\.{name}\.check\({name}\)", readers[0].strip())
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

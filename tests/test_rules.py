@@ -17,7 +17,7 @@ from mlsys_lib.desk import Desk, Models
 from mlsys_lib.features import published
 from mlsys_lib.serving import Service
 
-RULES = files("mlsys_lib") / "alerts.yml"
+RULES = files("mlsys_lib") / "rules.yml"
 GROUPS = yaml.safe_load(RULES.read_text("utf-8"))["groups"]
 ALERTS = {rule["alert"]: rule for group in GROUPS for rule in group["rules"] if "alert" in rule}
 MADE = [rule["record"] for group in GROUPS for rule in group["rules"] if "record" in rule]

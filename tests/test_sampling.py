@@ -45,9 +45,10 @@ def test_a_reservoir_of_the_years_arrivals_has_the_years_late_rate():
     assert abs((kept >= 15).mean() - (delays >= 15).mean()) < 3 * np.sqrt(0.25 * 0.75 / 5000)
 
 
-def test_a_reservoir_of_nothing_is_refused():
-    with pytest.raises(ValueError, match="keep at least one"):
-        reservoir([1, 2], 0)
+@pytest.mark.parametrize("k", [0, -1, 2.0, 1.5, np.nan, True, "2", None])
+def test_a_reservoir_holds_a_whole_number_of_items(k):
+    with pytest.raises(ValueError, match=r"k=.* must be a whole number of 1 or more"):
+        reservoir([1, 2], k)
 
 
 @given(st.data(), st.lists(st.integers(0, 4), min_size=1, max_size=60), st.booleans())
@@ -77,9 +78,57 @@ def test_an_equal_sample_takes_small_airlines_whole_and_others_alike():
     assert np.ptp(drawn.drop(whole.index)) <= 1
 
 
-def test_more_rows_than_there_are_cannot_be_drawn():
-    with pytest.raises(ValueError, match="n=4 rows cannot be drawn from 3"):
-        stratified(["a", "b", "a"], 4)
+@pytest.mark.parametrize("n", [4, -1, 2.0, 0.5, np.nan, True, "2", None])
+def test_the_rows_that_are_drawn_are_a_whole_number_of_those_there_are(n):
+    with pytest.raises(ValueError, match=r"n=.* must be a whole number from 0 to 3"):
+        stratified(["a", "b", "a"], n)
+
+
+def test_nothing_is_drawn_from_nothing():
+    assert stratified([], 0).tolist() == []
+    with pytest.raises(ValueError, match="from 0 to 0"):
+        stratified([], 1)
+
+
+def test_rows_whose_stratum_is_missing_have_their_share():
+    strata = np.array(["UA"] * 60 + [None] * 40, dtype=object)
+    for equal, least in ((False, 15), (True, 20)):
+        chosen = stratified(strata, 50, equal=equal)
+        assert sum(strata[place] is None for place in chosen) >= least
+    assert importance_weights(["a", "b", None], ["a", None, None]).tolist() == [1, 0, 2]
+
+
+missing = [None, np.nan, pd.NaT, pd.NA]
+
+
+@pytest.mark.parametrize("none", missing)
+@pytest.mark.parametrize("named", [["UA", "B6"], [1.5, 2.0]])
+def test_whatever_stands_for_missing_it_is_one_stratum(none, named):
+    cells = [named[0]] * 6 + [none, *missing, none] * 3
+    chosen = stratified(pd.Series(cells, dtype=object), 12, equal=True)
+    assert len(chosen) == 12
+    assert (chosen < 6).sum() == 6
+    weights = importance_weights(pd.Series([*named, none], dtype=object), [*named, None, None])
+    assert weights == pytest.approx([0.75, 0.75, 1.5])
+
+
+def test_strata_of_several_columns_are_refused():
+    table = pd.DataFrame({"carrier": ["UA", "B6"], "hour": [1, 2]})
+    for call in (
+        lambda: stratified(table, 1),
+        lambda: stratified("UA", 1),
+        lambda: importance_weights(table, table),
+    ):
+        with pytest.raises(ValueError, match="must have one dimension; its shape is"):
+            call()
+
+
+@given(st.lists(st.sampled_from("abc"), min_size=2, max_size=30), st.randoms())
+def test_a_sample_goes_by_position_whatever_the_index(cells, random):
+    index = [random.choice("xy") for _ in cells]
+    n = len(cells) // 2
+    assert stratified(pd.Series(cells, index), n).tolist() == stratified(cells, n).tolist()
+    assert importance_weights(pd.Series(cells, index), cells) == pytest.approx(1)
 
 
 @given(st.lists(st.sampled_from("abc"), min_size=1, max_size=40), st.integers(2, 3))
@@ -113,9 +162,19 @@ def test_the_effective_size_lies_between_one_and_all_whatever_the_scale(weights,
     assert effective_size(np.array(weights) * scale) == pytest.approx(size)
 
 
-@pytest.mark.parametrize("weights", [[-1, 2], [0, 0], [np.nan, 1], []])
-def test_weights_that_are_none_are_refused(weights):
-    with pytest.raises(ValueError, match="zero or more"):
+@pytest.mark.parametrize(
+    ("weights", "says"),
+    [
+        *(([-1, 2], "zero or more"), ([0, 0], "one above zero"), ([], "one above zero")),
+        *(
+            ([np.nan, 1], "weights holds 1 missing"),
+            ([np.inf, 1], "weights holds 1 missing or inf"),
+        ),
+        *((["a"], "weights must hold numbers"), ([[1, 2]], "weights must have one dimension")),
+    ],
+)
+def test_weights_that_are_none_are_refused(weights, says):
+    with pytest.raises(ValueError, match=says):
         effective_size(weights)
 
 
@@ -131,15 +190,23 @@ def test_a_prior_correction_is_undone_by_its_inverse(p, trained, actual):
 def test_a_prior_correction_recovers_the_frequency_before_undersampling(late, kept, thinned):
     other = kept * thinned
     p = late / (late + kept)
-    assert correct_prior(p, p, late / (late + other)) == pytest.approx(late / (late + other))
     # ... and so in each group, not only over all:
     group = 1 / (1 + kept)
-    assert correct_prior(group, p, late / (late + other)) == pytest.approx(1 / (1 + other))
+    mended = correct_prior([p, group], p, late / (late + other))
+    assert mended == pytest.approx([late / (late + other), 1 / (1 + other)])
 
 
-def test_a_share_of_all_or_nothing_cannot_be_corrected():
-    with pytest.raises(ValueError, match="between 0 and 1"):
-        correct_prior([0.5], 1.0, 0.2)
+@pytest.mark.parametrize("share", [0, 1, 1.0, -0.1, 20, np.nan, np.inf, True, "0.2", None])
+def test_a_share_of_all_or_nothing_cannot_be_corrected(share):
+    for name, shares in (("trained", (share, 0.2)), ("actual", (0.2, share))):
+        with pytest.raises(ValueError, match=rf"{name}=.* must lie from 0 to 1, ends excluded"):
+            correct_prior([0.5], *shares)
+
+
+@pytest.mark.parametrize("p", [[0.2, 1.8], [20, 80], [-0.1], [np.nan], [np.inf], ["a"], 0.5])
+def test_what_is_no_probability_cannot_be_corrected(p):
+    with pytest.raises(ValueError, match=r"^p "):
+        correct_prior(p, 0.5, 0.2)
 
 
 @given(st.lists(st.sampled_from([0.0, 1.0, np.nan]), min_size=4, max_size=4))
@@ -162,17 +229,47 @@ def test_rules_are_scored_by_hand():
 
 
 def test_labels_must_be_as_many_as_votes():
-    with pytest.raises(ValueError, match="1 labels for 2 rows"):
+    with pytest.raises(ValueError, match=r"said, late must have one length .* got 2, 1"):
         score_rules(pd.DataFrame({"fog": [1.0, 0.0]}), [1])
+    with pytest.raises(ValueError, match="said, late must have one length of one or more"):
+        score_rules(pd.DataFrame({"fog": []}), [])
 
 
-def a_day():
+@pytest.mark.parametrize("vote", [2, -1, 0.5, np.inf, "1", "late"])
+def test_a_vote_is_one_nought_or_missing(vote):
+    said = pd.DataFrame({"fog": [1.0, 0.0], "early": pd.Series([None, vote], dtype=object)})
+    for call in (lambda: majority(said), lambda: score_rules(said, [0, 1])):
+        with pytest.raises(ValueError, match="votes are 1, 0 or missing; 'early' says "):
+            call()
+
+
+@pytest.mark.parametrize("late", [[0, 2], [-1, 1], [0, np.nan], [0.5, 1], ["no", "yes"]])
+def test_a_label_by_hand_is_nought_or_one(late):
+    with pytest.raises(ValueError, match=r"late (must hold|holds 1 missing)"):
+        score_rules(pd.DataFrame({"fog": [1.0, 0.0]}), late)
+
+
+@pytest.mark.parametrize("kind", ["float64", "Int8", "boolean", object])
+def test_votes_of_any_kind_count_alike(kind):
+    said = pd.DataFrame({"fog": [1, 0, 1], "early": [0, 0, 1]}, index=[3, 3, 3]).astype(kind)
+    said.iloc[0, 1] = pd.NA if kind in ("Int8", "boolean") else np.nan
+    assert majority(said).tolist() == [1, 0, 1]
+    assert score_rules(said, [1, 0, 0]).coverage.round(2).to_list() == [1, 0.67]
+
+
+def test_votes_are_a_table():
+    with pytest.raises(ValueError, match="a table is wanted, not list"):
+        majority([[1, 0]])
+
+
+@pytest.fixture(scope="module")
+def day():
     world = World("2013-04-23 04:00")
     return examples(world, world.decisions(since="2013-04-22 04:00"))
 
 
-def test_a_card_tells_one_training_set_from_another():
-    rows = a_day()
+def test_a_card_tells_one_training_set_from_another(day):
+    rows = day
     card = data_card(rows, ["visib"], not_for="other airports")
     assert "- **not for**: other airports" in card
     assert data_card(rows, ["visib"], not_for="other airports") == card
@@ -180,6 +277,18 @@ def test_a_card_tells_one_training_set_from_another():
     assert data_card(flipped, ["visib"]).splitlines()[-1] != card.splitlines()[-1]
 
 
-def test_a_card_needs_labels():
-    with pytest.raises(ValueError, match="none of the 0 rows"):
-        data_card(a_day().head(0), ["visib"])
+def test_a_card_needs_labels(day):
+    for rows in (day.head(0), day[day.label_status == "pending"]):
+        with pytest.raises(ValueError, match=f"none of the {len(rows)} rows"):
+            data_card(rows, ["visib"])
+
+
+def test_a_card_needs_its_columns_and_the_features_that_it_is_to_describe(day):
+    with pytest.raises(ValueError, match=r"lacks \['carrier', 'vis'\]; mlsys_lib.features.batch"):
+        data_card(day.drop(columns="carrier"), ["vis"])
+
+
+@pytest.mark.parametrize("name", ["late", "examples", "airlines", "missing", "fingerprint"])
+def test_what_a_card_counts_cannot_be_stated_otherwise(day, name):
+    with pytest.raises(ValueError, match=f"'{name}'.* are counted"):
+        data_card(day, ["visib"], **{name: "0 %"})

@@ -23,6 +23,8 @@ import nbformat
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError
 
+from mlsys_lib import files
+
 ROOT = Path(__file__).resolve().parent.parent
 FOLDER = ROOT / "notebooks"
 # One kernel for every reader; what else a kernel says about itself differs by machine.
@@ -103,9 +105,7 @@ def read(path: Path) -> Any:
 
 def write(path: Path, notebook: Any) -> None:
     """Write all of it or nothing."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    nbformat.write(notebook, temporary)
-    os.replace(temporary, path)
+    files.write(path, f"{nbformat.writes(notebook)}\n".encode())
 
 
 def sync(path: Path) -> None:

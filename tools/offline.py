@@ -3,7 +3,6 @@
 python tools/offline.py python -m pytest --nbval notebooks
 """
 
-import fcntl
 import os
 import shutil
 import socket
@@ -16,6 +15,8 @@ SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 
 def raise_loopback():
     """Bring up `lo`, which is down in a new network namespace."""
+    import fcntl  # only where there is one: Windows has none
+
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as control:
         request = struct.pack("16sh14x", b"lo", 0)
         (flags,) = struct.unpack("16xh14x", fcntl.ioctl(control, SIOCGIFFLAGS, request))

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import re
 import sys
 from pathlib import Path
+
+from mlsys_lib import files
 
 ROOT = Path(__file__).resolve().parent.parent
 MANIFEST = ".handed_out.json"
@@ -21,13 +22,6 @@ FEEDBACK = re.compile(r"\.(check|hint|solution)\(")
 
 def sha(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
-
-
-def write(path: Path, content: bytes) -> None:
-    """Write all of it or nothing: an interrupted run leaves the old file as it was."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_bytes(content)
-    os.replace(temporary, path)
 
 
 def reader_version(notebook: Path) -> bytes:
@@ -79,18 +73,18 @@ def hand_out(notebooks: Path, mine: Path) -> list[str]:
         copy = mine / name
         old = copy.read_bytes() if copy.exists() else None
         if old is None or (sha(old) == handed_out.get(name) and old != new):
-            write(copy, new)
+            files.write(copy, new)
             said.append(f"{'new' if old is None else 'refreshed'}: {copy}")
         elif sha(old) == sha(new) or handed_out.get(name) == sha(new):
             pass  # as it is in the course, or changed only by the reader
         else:
             beside = mine / f"{copy.stem}.new-{sha(new)[:8]}.ipynb"
             if not beside.exists():
-                write(beside, new)
+                files.write(beside, new)
             said.append(f"kept yours: {copy}; the new version is {beside.name}")
             continue
         handed_out[name] = sha(new)
-        write(mine / MANIFEST, json.dumps(handed_out, indent=1).encode())
+        files.write(mine / MANIFEST, json.dumps(handed_out, indent=1).encode())
     return said
 
 

@@ -84,7 +84,9 @@ def served():
     month = local_day(rows.decided_at).dt.month
     models = {}
     for number in range(2, 13):
-        known = rows[(rows.labelled_at <= rows.decided_at[month == number].min()) & rows.late.notna()]
+        known = rows[
+            (rows.labelled_at <= rows.decided_at[month == number].min()) & rows.late.notna()
+        ]
         models[number] = fit(boosted, known)
 
     def score(changed):

@@ -1,20 +1,32 @@
-"""Show which exercises are solved: ``make progress``."""
+"""Show which exercises are solved, and write the certificate.
 
-import os
-from pathlib import Path
+python -m mlsys_lib.exercises
+python -m mlsys_lib.exercises certificate [--name "Ada Lovelace"] [--file certificate.html]
+"""
 
-from mlsys_lib.exercises import chapters
-from mlsys_lib.exercises.checker import progress
+import argparse
+import sys
+
+from mlsys_lib.exercises import certificate, progress
 
 
 def main() -> None:
-    place = os.environ.get("MLSYS_PROGRESS")
-    solved = progress(Path(place)) if place else []
-    for chapter, exercises in chapters().items():
-        done = [e.name for e in exercises if f"{chapter}.{e.name}" in solved]
-        print(f"{chapter}  {len(done)} of {len(exercises)}")
-        for e in exercises:
-            print(f"  [{'x' if e.name in done else ' '}] {e.name}")
+    parser = argparse.ArgumentParser(
+        "python -m mlsys_lib.exercises", description=__doc__.partition("\n")[0]
+    )
+    parser.add_argument("what", nargs="?", choices=["progress", "certificate"], default="progress")
+    parser.add_argument("--name", default="", help="the name on the certificate")
+    parser.add_argument("--file", default="certificate.html", help="where to write it")
+    asked = parser.parse_args()
+    try:
+        if asked.what == "progress":
+            print(progress())
+        else:
+            print(
+                f"Written: {certificate(asked.name, file=asked.file)}; open it in a browser to print it."
+            )
+    except (OSError, ValueError) as error:
+        sys.exit(str(error))
 
 
 if __name__ == "__main__":

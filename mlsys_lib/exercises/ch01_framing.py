@@ -1,11 +1,14 @@
 """Exercises of chapter 01, framing."""
 
 import math
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
 import pandas as pd
+from hypothesis import strategies as st
 
+from mlsys_lib.exercises import cases
 from mlsys_lib.exercises.checker import Answer, exercise, expect
 from mlsys_lib.metrics import cost, day_block
 
@@ -25,10 +28,10 @@ PRICES = {"hit": 0, "miss": 300, "false alarm": 60, "quiet": 0}
 def expected_cost(late, flagged, costs):
     """What does a flight cost on average, given what was decided and how it ended?
 
-    `late` is an array of 0 and 1, `flagged` one of True and False, of the same length.
-    `costs` has the price of each outcome: "hit" (late and flagged), "miss" (late, not
-    flagged), "false alarm" (flagged, not late) and "quiet" (neither). Give one number:
-    the mean over all flights.
+    `late` is an array of 0 and 1, `flagged` one of True and False, of the same length
+    (one flight or more). `costs` has, in any order, the price of each outcome: "hit"
+    (late and flagged), "miss" (late, not flagged), "false alarm" (flagged, not late)
+    and "quiet" (neither). Give one number: the mean over all flights, not rounded.
     """
     if_late = np.where(flagged, costs["hit"], costs["miss"])  # blank
     if_not = np.where(flagged, costs["false alarm"], costs["quiet"])  # blank
@@ -41,6 +44,12 @@ def _bill(answer: Answer, late: str, flagged: str, **prices: float) -> object:
     return answer(
         np.array([int(c == "L") for c in late]), np.array([c == "F" for c in flagged]), costs
     )
+
+
+@st.composite
+def any_prices(draw):
+    """Four prices in any order, of which some are equal or nought."""
+    return draw(cases.reordered({name: draw(cases.figures(0, 400, step=0.25)) for name in PRICES}))
 
 
 @expected_cost.claim("one flight in each of the four boxes, at 300 and 60, is 90 a flight")
@@ -68,6 +77,25 @@ def hits_cost(answer: Answer) -> None:
 @expected_cost.claim("watching a flight for nothing costs 3, flagged or not")
 def quiet_costs(answer: Answer) -> None:
     expect(_bill(answer, "....", "F...", quiet=3, false_alarm=63), 18)
+
+
+@expected_cost.generated(
+    "any flights at any prices",
+    marks={
+        "a right decision costs something": lambda late, flagged, costs: (
+            costs["hit"] + costs["quiet"] > 0
+        ),
+        "the prices stand in another order": lambda late, flagged, costs: (
+            list(costs) != list(PRICES)
+        ),
+        "a hit costs more than a miss": lambda late, flagged, costs: costs["hit"] > costs["miss"],
+        "all flights are late": lambda late, flagged, costs: late.all(),
+        "no flight is late": lambda late, flagged, costs: not late.any(),
+    },
+)
+def any_bill(draw):
+    late = draw(cases.labels(draw(cases.whole(1, 12))))
+    return late, draw(cases.labels(len(late), bool)), draw(any_prices())
 
 
 expected_cost.mistake(
@@ -103,6 +131,12 @@ expected_cost.mistake(
     old='costs["quiet"]',
     new="0",
 )
+expected_cost.mistake(
+    "prices are taken by their place, not by their name",
+    fails="any_bill",
+    old='costs["false alarm"], costs["quiet"]',
+    new="*list(costs.values())[2:]",
+)
 
 
 @expected_cost.alternative
@@ -133,9 +167,10 @@ def best_threshold(costs):
     """From which probability on is flagging a flight no dearer than leaving it alone?
 
     `costs` has the prices "hit", "miss", "false alarm" and "quiet", as before. A right
-    decision may cost something too. A false alarm costs more than a quiet flight. Give
-    the probability at which both decisions cost the same; math.inf where flagging saves
-    nothing even if the flight is late.
+    decision may cost something too. A false alarm always costs more than a quiet
+    flight; a hit may cost more than a miss. Give the probability at which both decisions
+    cost the same, not rounded; math.inf where flagging saves nothing even if the flight
+    is late.
     """
     gain = costs["miss"] - costs["hit"]  # blank
     loss = costs["false alarm"] - costs["quiet"]  # blank
@@ -174,6 +209,29 @@ def no_seat_left(answer: Answer) -> None:
 @best_threshold.claim("where a hit costs as much as a miss, flagging saves nothing")
 def hit_like_miss(answer: Answer) -> None:
     expect(answer(PRICES | {"hit": 300}), math.inf)
+
+
+@best_threshold.generated(
+    "any prices",
+    marks={
+        "flagging saves exactly nothing, even if the flight is late": lambda costs: (
+            costs["miss"] == costs["hit"]
+        ),
+        "a hit costs more than a miss": lambda costs: costs["hit"] > costs["miss"],
+        "a quiet flight costs something": lambda costs: costs["quiet"] > 0,
+        "the threshold lies above a half": lambda costs: (
+            0 < costs["miss"] - costs["hit"] < costs["false alarm"] - costs["quiet"]
+        ),
+        "the prices stand in another order": lambda costs: list(costs) != list(PRICES),
+    },
+    count=60,
+)
+def any_prices_of_four(draw):
+    loss = draw(cases.figures(1, 400, step=0.25))
+    gain = draw(cases.figures(-400, 400, on=[0.0, loss, -loss], step=0.25))
+    hit, quiet = draw(cases.figures(0, 50, step=0.25)), draw(cases.figures(0, 50, step=0.25))
+    prices = {"hit": hit, "miss": hit + gain, "false alarm": quiet + loss, "quiet": quiet}
+    return (draw(cases.reordered(prices)),)
 
 
 best_threshold.mistake(
@@ -220,6 +278,14 @@ best_threshold.mistake(
 )
 
 
+best_threshold.mistake(
+    "no threshold above a half",
+    fails="any_prices_of_four",
+    old="return loss / (gain + loss)",
+    new="return min(loss / (gain + loss), 0.5)",
+)
+
+
 @best_threshold.alternative
 def by_bisection(costs):
     def saved(p):
@@ -242,10 +308,10 @@ def by_bisection(costs):
     hints=[
         "A model is worth what it saves against the best thing that you could do without it, and that "
         "is not always what you do today. Then it must pay for itself.",
-        "day_block(metric, days, late, model, against) is the mean difference a flight, with an interval of "
+        "day_block(metric, days, late, model, against=rival) is the mean difference a flight, with an interval of "
         "whole days. The model is the cheaper one where the interval lies below zero. Which end of it is "
         "the saving that you can count on?",
-        "saved = min(-day_block(per_flight, trial.day, trial.late, trial.model, r).high for r in rivals); "
+        "saved = min(-day_block(per_flight, trial.day, trial.late, trial.model, against=r).high for r in rivals); "
         "times flights a day, times the days of the plan, it must exceed build plus run times days.",
     ]
 )
@@ -256,9 +322,9 @@ def worth_building(trial, plan):
     each of them flag it?). The rule is what the desk does today; flagging nobody or
     everybody needs no model either. `plan` has the prices "miss" and "false alarm",
     what the model costs to "build" (once) and to "run" (a day), and for how many
-    "days" it will run, at the trial's flights a day. True only if the saving pays
-    for all that, even at the less favourable end of its 95 % interval over whole
-    days.
+    "days" it will run, at the trial's flights a day. True only if the saving is more
+    than all that, even at the less favourable end of its 95 % interval over whole days,
+    whichever of the three you compare the model with. Rows and days come in any order.
     """
     per_flight = cost(plan["miss"], plan["false alarm"])
     rivals = [np.zeros(len(trial)), np.ones(len(trial)), trial.rule]  # blank
@@ -300,6 +366,15 @@ def _lucky() -> pd.DataFrame:
     worse = ~storm & (rows.late == 0) & (rows["rule"] == 0) & (np.arange(len(rows)) % 8 == 0)
     rows.loc[worse, "model"] = 1
     return rows
+
+
+def _unsure() -> pd.DataFrame:
+    """Simulated: against flagging nobody the model saves 120 on each of 60 days; against the rule 480 or -180 in turn."""
+    rows = pd.DataFrame({"day": np.repeat(np.arange(60), 20), "flight": np.tile(np.arange(20), 60)})
+    rows["late"] = (rows.flight == 0).astype(int)
+    rows["model"] = (rows.flight <= 3).astype(int)
+    rows["rule"] = (rows.flight <= 11 * (rows.day % 2)).astype(int)
+    return rows.drop(columns="flight")
 
 
 def _says(answer: Answer, trial: pd.DataFrame, **changes: float) -> object:
@@ -354,6 +429,112 @@ def lucky_days(answer: Answer) -> None:
     expect(_says(answer, _lucky(), build=0, run=0), False)
 
 
+@worth_building.claim(
+    "it says no where the saving against the rule is the largest, and so unsure that it may not pay"
+)
+def unsure_rule(answer: Answer) -> None:
+    expect(_says(answer, _unsure(), build=0, run=95), False)
+
+
+RIVALS = ("nobody", "everybody", "the rule")
+
+
+def _bills(trial: pd.DataFrame, plan: dict[str, float]) -> pd.DataFrame:
+    """What each day costs with the model, and with each of its rivals."""
+
+    def bill(flagged: pd.Series) -> pd.Series:
+        paid = (1 - flagged) * trial.late * plan["miss"] + flagged * (1 - trial.late) * plan[
+            "false alarm"
+        ]
+        return paid.groupby(trial.day).sum()
+
+    none = 0 * trial.late
+    flagged = dict(
+        zip(("model", *RIVALS), (trial.model, none, none + 1, trial["rule"]), strict=True)
+    )
+    return pd.DataFrame({who: bill(by) for who, by in flagged.items()})
+
+
+def _saved(trial: pd.DataFrame, plan: dict[str, float]) -> pd.DataFrame:
+    """What the model saves a day against each rival: the mean, and how far the 95 % interval reaches below it."""
+    bills = _bills(trial, plan)
+    saved = bills[list(RIVALS)].sub(bills.model, axis=0)
+    return pd.DataFrame({"mean": saved.mean(), "below": 1.96 * saved.std() / len(saved) ** 0.5})
+
+
+def _pays_on_average(trial: pd.DataFrame, plan: dict[str, float]) -> bool:
+    spent = plan["build"] / plan["days"] + plan["run"]
+    return bool(_saved(trial, plan)["mean"].min() > spent)
+
+
+def _closest(rival: str) -> Callable[[pd.DataFrame, dict[str, float]], bool]:
+    def closest(trial: pd.DataFrame, plan: dict[str, float]) -> bool:
+        return bool(_saved(trial, plan)["mean"].idxmin() == rival)
+
+    return closest
+
+
+@st.composite
+def _trials(draw):
+    """Simulated: some weeks, whose rows stand in no order, with days that are numbers or dates."""
+    days, per_day = draw(cases.whole(20, 90)), draw(cases.whole(5, 15))
+    rng = np.random.default_rng(draw(cases.whole(0, 50)))
+    late = rng.random(days * per_day) < draw(st.sampled_from([0.2, 0.4, 0.7]))
+    rows = pd.DataFrame({"day": np.repeat(np.arange(days), per_day), "late": late.astype(int)})
+    rules = [(0.7, 0.3), (0.85, 0.2), (0.5, 0.1), (0.0, 0.0), (1.0, 1.0)]
+    for name, flags in {"model": [(0.95, 0.1), (0.9, 0.2)], "rule": rules}.items():
+        hits, alarms = draw(st.sampled_from(flags))
+        rows[name] = (rng.random(len(rows)) < np.where(late, hits, alarms)).astype(int)
+    if draw(st.booleans()):
+        rows["day"] = pd.Timestamp("2013-03-01") + pd.to_timedelta(rows.day, unit="D")
+    return rows.sample(frac=1, random_state=0) if draw(st.booleans()) else rows
+
+
+@worth_building.generated(
+    "any trial and any plan",
+    marks={
+        "the mean saving pays, and the less favourable end of its interval does not": lambda trial, plan: (
+            _pays_on_average(trial, plan) and not worth_building.answer(trial, plan)
+        ),
+        "flagging nobody is the closest rival": _closest("nobody"),
+        "flagging everybody is the closest rival": _closest("everybody"),
+        "the rule is the closest rival": _closest("the rule"),
+        "model and rule flag the same flights": lambda trial, plan: trial.model.equals(
+            trial["rule"]
+        ),
+        "the trial has fewer than sixty days": lambda trial, plan: trial.day.nunique() < 60,
+        "the days are dates": lambda trial, plan: trial.day.dtype.kind == "M",
+    },
+    count=30,
+    steps=60,
+)
+def any_plan(draw):
+    """What is spent lies clearly inside or below the interval of the saving: no way to make intervals decides."""
+    trial = draw(_trials())
+    if draw(cases.whole(0, 5)) == 5:
+        trial["rule"] = trial.model
+    miss, false_alarm = draw(st.sampled_from([(300, 60), (100, 100), (60, 300)]))
+    days = draw(cases.whole(30, 800))
+    plan = {"miss": miss, "false alarm": false_alarm, "build": 0, "run": 0, "days": days}
+    saved = _saved(trial, plan)
+    least = saved.loc[(saved["mean"] - saved.below).idxmin()]
+    if draw(st.booleans()):
+        spent = least["mean"] - 0.5 * least.below
+    else:
+        spent = (saved["mean"] - 1.5 * saved.below).min()
+    if spent < 0:
+        spent = max(0, least["mean"] - 0.5 * least.below)
+    share = draw(st.sampled_from([0, 0.5, 1]))
+    plan |= {"build": (1 - share) * spent * days, "run": share * spent}
+    return trial, draw(cases.reordered(plan))
+
+
+worth_building.mistake(
+    "only the rival that is the cheapest on average is asked",
+    fails="unsure_rule",
+    old="min(-gap.high for gap in gaps)",
+    new="-max(gaps, key=lambda gap: gap.value).high",
+)
 worth_building.mistake(
     "the saving is taken for a day's, and it is a flight's",
     fails="clear_case",
@@ -410,6 +591,20 @@ worth_building.mistake(
 )
 
 
+worth_building.mistake(
+    "the interval need only leave out nought, and the mean saving pays",
+    fails="unsure_rule",
+    old="return bool(saved * flights > spent)",
+    new="mean = min(-gap.value for gap in gaps)\n    return bool(saved > 0 and mean * flights > spent)",
+)
+worth_building.mistake(
+    "every trial is taken to be of sixty days",
+    fails="any_plan",
+    old="trial.day.nunique()",
+    new="60",
+)
+
+
 @worth_building.alternative
 def day_by_day(trial, plan):
     def bill(flagged):
@@ -463,57 +658,40 @@ def metric():
 
 
 _ACCURACY = "accuracy prices a miss like a false alarm, and uses one threshold that nobody chose"
-WHY_NOT = {
-    "desk": {
-        "accuracy": "you measured it: the threshold that accuracy likes costs more than flagging everybody",
-        "log loss": "it judges probabilities at all thresholds; you have one, and its prices are known",
-        "precision at 50": "nothing limits the desk to fifty, and precision does not see what was missed",
-        "AUC": "it judges the order only; a model with the right order flags far too many if its "
-        "probabilities are off",
+metric.choices(
+    {
+        "desk": {
+            "expected cost": None,
+            "accuracy": "you measured it: the threshold that accuracy likes costs more than flagging everybody",
+            "log loss": "it judges probabilities at all thresholds; you have one, and its prices are known",
+            "precision at 50": "nothing limits the desk to fifty, and precision does not see what was missed",
+            "AUC": "it judges the order only; a model with the right order flags far too many if its "
+            "probabilities are off",
+        },
+        "airlines": {
+            "log loss": None,
+            "accuracy": _ACCURACY,
+            "expected cost": "at which prices? Each airline has others, and you do not know them",
+            "precision at 50": "nobody picks fifty; each airline cuts the list at its own probability",
+            "AUC": "the order is not enough: who cuts at a probability needs the probability to be right",
+        },
+        "crew": {
+            "precision at 50": None,
+            "accuracy": _ACCURACY,
+            "expected cost": "the capacity is the limit, not the price: a threshold flags hundreds on a bad day",
+            "log loss": "most of it comes from flights that are nowhere near the fifty",
+            "AUC": "close, but it counts the order far below the fiftieth flight as much as above it",
+        },
+        "screening": {
+            "AUC": None,
+            "accuracy": _ACCURACY,
+            "expected cost": "there are no prices yet, and a cost moves with each month's late rate",
+            "log loss": "close, but it mixes order with calibration, which you mend later and by other means",
+            "precision at 50": "it moves with the month's late rate: fifty are easy to find in a bad month",
+        },
     },
-    "airlines": {
-        "accuracy": _ACCURACY,
-        "expected cost": "at which prices? Each airline has others, and you do not know them",
-        "precision at 50": "nobody picks fifty; each airline cuts the list at its own probability",
-        "AUC": "the order is not enough: who cuts at a probability needs the probability to be right",
-    },
-    "crew": {
-        "accuracy": _ACCURACY,
-        "expected cost": "the capacity is the limit, not the price: a threshold flags hundreds on a bad day",
-        "log loss": "most of it comes from flights that are nowhere near the fifty",
-        "AUC": "close, but it counts the order far below the fiftieth flight as much as above it",
-    },
-    "screening": {
-        "accuracy": _ACCURACY,
-        "expected cost": "there are no prices yet, and a cost moves with each month's late rate",
-        "log loss": "close, but it mixes order with calibration, which you mend later and by other means",
-        "precision at 50": "it moves with the month's late rate: fifty are easy to find in a bad month",
-    },
-}
-
-
-def _choice(objective: str, right: str) -> None:
-    def test(answer: Answer) -> None:
-        choices = answer()
-        choice = choices.get(objective) if isinstance(choices, dict) else None
-        options = ", ".join(sorted([right, *WHY_NOT[objective]]))
-        expect(
-            choice,
-            right,
-            because=WHY_NOT[objective].get(str(choice), f"choose one of {options}"),
-        )
-
-    test.__name__ = objective
-    metric.claim(f"the metric for the {objective} fits its objective")(test)
-
-
-for _objective, _right in {
-    "desk": "expected cost",
-    "airlines": "log loss",
-    "crew": "precision at 50",
-    "screening": "AUC",
-}.items():
-    _choice(_objective, _right)
+    text=lambda objective: f"the metric for the {objective} fits its objective",
+)
 
 metric.mistake(
     "the metric that everybody knows",
