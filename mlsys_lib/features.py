@@ -272,7 +272,8 @@ def _groups(features: Iterable[Rolling]) -> list[list[Rolling]]:
 def _totals(reports: ir.Table, decisions: ir.Table, own: list[Rolling]) -> ir.Table:
     """The reports, late ones and delays of each decision's key up to its moment, and so many hours before."""
     topic, by = own[0].topic, own[0].by
-    none, moment = ibis.literal(0, "int64"), decisions.decided_at.type()
+    none, decided_at = ibis.literal(0, "int64"), _moments(decisions.decided_at)
+    moment = decided_at.type()
     reports = reports.mutate(delay=reports[DELAY[topic]].cast("float64"))
     reports = reports.filter(reports.delay.abs() <= MAX_DELAY)
     counted = reports.select(
@@ -287,7 +288,7 @@ def _totals(reports: ir.Table, decisions: ir.Table, own: list[Rolling]) -> ir.Ta
     ends = [
         decisions.select(
             *by,
-            at=(decisions.decided_at - ibis.interval(hours=hours)).cast(moment),
+            at=(decided_at - ibis.interval(hours=hours)).cast(moment),
             row=decisions.row.cast("int64"),
             hours=ibis.literal(hours, "int64"),
             count=none,
@@ -301,6 +302,11 @@ def _totals(reports: ir.Table, decisions: ir.Table, own: list[Rolling]) -> ir.Ta
     so_far = ibis.range_window(preceding=None, following=0, group_by=by, order_by="at")
     parts = {part: told[part].sum().over(so_far) for part in ("count", "late", "delay")}
     return told.mutate(**parts).filter(told.hours >= 0)
+
+
+def _moments(column: ir.Value) -> ir.Value:
+    # Ibis has no name for DuckDB's nanoseconds with a zone, which pandas writes to Parquet.
+    return column if column.type().is_timestamp() else column.cast(_UTC)
 
 
 def _grown(totals: ir.Table, own: list[Rolling]) -> ir.Table:
@@ -342,12 +348,13 @@ def observed(weather: ir.Table, decisions: ir.Table) -> ir.Table:
     The moments of reports and decisions are put in one table; the greatest moment of a report up to
     a decision's own is that of the report to join, on equality.
     """
-    moment = decisions.decided_at.type()
+    decided_at = _moments(decisions.decided_at)
+    moment = decided_at.type()
     weather = weather.mutate(available_at=weather.available_at.cast(moment))
     told = weather.select(
         "origin", at="available_at", reported="available_at", row=ibis.null("int64")
     )
-    asked = decisions.select("origin", at="decided_at", reported=ibis.null(moment), row="row")
+    asked = decisions.select("origin", at=decided_at, reported=ibis.null(moment), row="row")
     so_far = ibis.range_window(preceding=None, following=0, group_by="origin", order_by="at")
     both = ibis.union(told, asked)
     latest = both.mutate(reported=both.reported.max().over(so_far)).filter(both.row.notnull())
