@@ -53,7 +53,7 @@ def whole(rows):
     return rows[size > size.max() / 2]
 
 
-def watched(name, quiet):
+def scored(name, quiet):
     """Each half of the days, scored by thresholds of the other."""
     halves = [whole(rows) if name in ("quality", "labels") else rows for rows in quiet]
     for reference, held_out in (halves, halves[::-1]):
@@ -65,7 +65,7 @@ def watched(name, quiet):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in DETECTORS if name != "quality"])
 def test_the_promised_rate_holds_on_weeks_that_calibration_has_not_seen(name, quiet):
-    tables = list(watched(name, quiet))
+    tables = list(scored(name, quiet))
     alarms, checks = sum((t.max(axis=1) >= 1).sum() for t in tables), sum(map(len, tables))
     assert checks > 130
     assert alarms <= binom.ppf(0.995, checks, 1 / 30)
@@ -74,7 +74,7 @@ def test_the_promised_rate_holds_on_weeks_that_calibration_has_not_seen(name, qu
 @pytest.mark.slow
 def test_data_checks_alarm_more_often_than_promised_but_only_on_records_and_holidays(quiet):
     """Ranges and volumes of half a year do not hold what the other weeks bring; over a year they do."""
-    loud = [table.loc[day] for table in watched("quality", quiet) for day in table.index]
+    loud = [table.loc[day] for table in scored("quality", quiet) for day in table.index]
     loud = [scores.idxmax() for scores in loud if scores.max() >= 1]
     assert 5 < len(loud) < 15
     assert all(name == "volume" or name.endswith(" outside") for name in loud)
