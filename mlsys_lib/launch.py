@@ -22,7 +22,7 @@ from mlsys_lib.events import CLOCK, Log, replay
 from mlsys_lib.features import FEATURES, SCHEDULE, published
 from mlsys_lib.files import alone
 from mlsys_lib.models import boosted, fit
-from mlsys_lib.package import Package, PackageError, load, save
+from mlsys_lib.package import PackageError, load, save
 from mlsys_lib.serving import create_app, release
 from mlsys_lib.store import history
 from mlsys_lib.world import World
@@ -70,11 +70,16 @@ def main(*, arguments: list[str] | None = None) -> None:
 
 
 def _check(options: argparse.Namespace) -> None:
-    options.start, options.end = (moment(getattr(options, n), f"--{n}") for n in ("start", "end"))
+    for name in ("start", "end"):
+        at = moment(getattr(options, name), f"--{name}")
+        try:
+            World(at)
+        except ValueError as error:
+            raise ValueError(f"--{name}={at:%Y-%m-%d %H:%M}: {error}") from None
+        setattr(options, name, at)
     if options.end < options.start:
         raise ValueError(
-            f"--end={options.end:%Y-%m-%d %H:%M} lies before --start={options.start:%Y-%m-%d %H:%M}; "
-            "give a later one"
+            f"--end={options.end} lies before --start={options.start}; give a later one"
         )
     duration(options.fresh_for, "--fresh-for")
     duration(options.useful_for, "--useful-for")
@@ -98,12 +103,6 @@ def _listening(host: str, port: int) -> socket.socket:
 
 def _desk(options: argparse.Namespace) -> Desk:
     folder, start, end = Path(options.folder), options.start, options.end
-    flights = timetable(start, end)
-    if flights.empty:
-        raise ValueError(
-            f"no flight leaves from --start={start:%Y-%m-%d %H:%M} to a month after "
-            f"--end={end:%Y-%m-%d %H:%M}; the data holds 2013 and 2023"
-        )
     models = _models(folder / "models", start, options.model)
     with Log(folder / "log.db") as log:
         tick = log.last(CLOCK)
@@ -115,6 +114,7 @@ def _desk(options: argparse.Namespace) -> Desk:
         if tick is None and options.speed:
             since = max(start - _PAST, World("2013-01-01").now)
             log.append(replay(World(start), since, every="1h"))
+    flights = timetable(start, end)
     return Desk(flights, models, fresh_for=options.fresh_for, useful_for=options.useful_for)
 
 
@@ -141,23 +141,15 @@ def timetable(start: Moment, end: Moment) -> pd.DataFrame:
 
 
 def _models(folder: Path, start: pd.Timestamp, model: str | None) -> Models:
-    full = _given(model) if model else None
+    given = load(model) if model else None
     if not release(folder):
         _train(folder, start)
     released = release(folder)
-
-    def one(name: str) -> Package:
-        file, sha256 = released[name]
-        return load(folder / file, sha256=sha256)
-
-    return Models(full or one("full"), one("schedule"), released["base_rate"])
-
-
-def _given(model: str) -> Package:
-    try:
-        return load(model)
-    except (OSError, PackageError) as error:
-        raise ValueError(f"--model={model}: {error}; give the file of a packaged model") from None
+    full, schedule = (
+        load(folder / file, sha256=sha256)
+        for file, sha256 in (released["full"], released["schedule"])
+    )
+    return Models(given or full, schedule, released["base_rate"])
 
 
 def _train(folder: Path, start: pd.Timestamp) -> None:

@@ -344,12 +344,12 @@ def create_app(
         title="The connections desk",
         description="Will this flight arrive 15 minutes late or more? Time is simulated: `now` comes from the log.",
         version="1",
+        routes=routes.routes,
         lifespan=service.life,
         swagger_ui_parameters={"defaultModelsExpandDepth": -1},  # no list of all schemas
         exception_handlers={NotReady: _not_ready, ValidationError: _invalid},
     )
     app.state.service = service
-    app.include_router(routes)
     return Gate(app, service.metrics, max_body, max_concurrent)
 
 

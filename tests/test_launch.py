@@ -63,8 +63,7 @@ def test_an_option_that_cannot_be_is_refused_with_its_value_and_the_remedy(
     tmp_path, capsys, option, value, remedy
 ):
     said = refused(tmp_path / "desk", capsys, f"{option}={value}")
-    shown = value.removesuffix(":00").replace("-1", "-1") if option == "--end" else value
-    assert option in said and shown in said and remedy in said
+    assert option in said and value in said and remedy in said
     assert not (tmp_path / "desk").exists()
 
 
@@ -79,7 +78,7 @@ def test_a_port_that_is_taken_is_refused_before_anything_is_made(tmp_path, capsy
 def test_a_folder_that_another_service_owns_is_refused_and_nothing_trained(tmp_path, capsys):
     with alone(tmp_path):
         said = refused(tmp_path, capsys)
-    assert str(tmp_path) in said and "take another folder" in said
+    assert str(tmp_path) in said and "cannot be owned" in said
     assert not (tmp_path / "models").exists()
 
 
@@ -87,7 +86,8 @@ def test_a_folder_that_is_none_and_a_model_that_is_none_are_refused(tmp_path, ca
     (tmp_path / "file").write_text("no folder")
     assert str(tmp_path / "file") in refused(tmp_path / "file", capsys)
     for model in (tmp_path / "nothing.zip", tmp_path / "file"):
-        assert f"--model={model}" in refused(tmp_path / "desk", capsys, "--model", model)
+        assert str(model) in refused(tmp_path / "desk", capsys, "--model", model)
+        assert not (tmp_path / "desk" / "models").exists()  # nothing was trained
 
 
 @pytest.mark.parametrize("start", ["2013-01-01 06:00", "2016-01-02 10:00"])
@@ -203,7 +203,7 @@ def test_a_clean_stop_writes_all_answers_and_a_second_service_goes_on(started, r
     body = flight(port)
     asked = urllib.request.Request(f"http://127.0.0.1:{port}/predict", body)
     said = json.load(urllib.request.urlopen(asked, timeout=5))
-    assert "take another folder" in refused(released, capsys)  # while the first is up
+    assert "cannot be owned" in refused(released, capsys)  # while the first is up
     os.kill(run.pid, signal.SIGINT)
     assert run.wait(15) in (0, -signal.SIGINT)
     with Log(released / "answers.db") as log, Log(released / "log.db") as events:
