@@ -99,7 +99,7 @@ def serve(kind: str, folder: Path, port: int) -> None:
         from typing import Annotated
 
         from mlsys_lib.desk import Answer
-        from mlsys_lib.serving import Flight
+        from mlsys_lib.schemas import Flight
 
         constant = Answer(
             "", 0.2, "fresh", "", *[datetime(2013, 4, 22, tzinfo=UTC)] * 2, 0.0, "", []
@@ -122,7 +122,7 @@ def serve(kind: str, folder: Path, port: int) -> None:
             full.__dict__["score"] = lambda matrix: estimator.predict_proba(matrix)[:, 1]
             (folder / kind).mkdir(exist_ok=True)
             log = shutil.copy(log, folder / kind)
-        app = create_app(Desk(timetable, Models(full, schedule, 0.2)), log, models=folder, keep=5)
+        app = create_app(Desk(timetable, Models(full, schedule, 0.2)), log, models=folder)
     gc.collect()
     gc.freeze()  # as the command does
     uvicorn.run(app, port=port, log_level="error", access_log=False)
@@ -333,8 +333,8 @@ def show(servers: dict, runs: dict) -> None:
     }
     print("answers:", {kind: dict(codes) for kind, codes in bad.items()})
     for said, clients, what, kinds, limit in (
-        ("p50 at 1 client, to validating", 1, "p50", ("service", "validating"), "<= 1.5"),
-        ("p99 at 16 clients, to validating", 16, "p99", ("service", "validating"), "<= 2"),
+        ("p50 at 1 client, to validating", 1, "p50", ("service", "validating"), "<= 1.2"),
+        ("p99 at 16 clients, to validating", 16, "p99", ("service", "validating"), "<= 1.3"),
         ("throughput, to scikit-learn", 16, "rate", ("service", "sklearn"), ">= 5"),
         ("throughput, to mlflow", 16, "rate", ("service", "mlflow"), ">= 15"),
     ):
