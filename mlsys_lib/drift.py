@@ -43,14 +43,10 @@ class Detector(ABC):
     columns : iterable of str
         Of the tables that it is given.
 
-    Attributes
-    ----------
-    statistics : list of str
-        What `score` gives, once it is fitted.
-    wait : pandas.Timedelta
-        How long after its end a day can be scored.
-    remembers : bool
-        Whether it goes on from window to window.
+    Notes
+    -----
+    `statistics` lists what `score` gives, once it is fitted; `wait` is how long after its end a day can be
+    scored; `remembers` says whether it goes on from window to window.
     """
 
     statistics: list[str]
@@ -214,9 +210,9 @@ class RandomFeatures(Detector):
         rng = np.random.default_rng(0)
         known = _numbers(reference, self.columns)
         known = known.where(np.isfinite(known))
-        self._mean = known.mean().fillna(0).to_numpy()
-        self._sd = known.std(ddof=0).fillna(0).to_numpy()
-        self._sd = np.maximum(self._sd, 1e-9 * np.maximum(1, np.abs(self._mean)))
+        mean, sd = known.mean(), known.std(ddof=0)
+        self._mean = mean.fillna(-np.inf).to_numpy()  # far from whatever comes
+        self._sd = np.fmax(sd.to_numpy(), 1e-9 * np.fmax(1, np.abs(mean.to_numpy())))
         self._missing = np.where(known.isna().any(), 0.0, _FAR)
         pairs = self.scaled(reference.iloc[rng.integers(0, len(reference), 2000)])
         apart = np.linalg.norm(pairs[:1000] - pairs[1000:], axis=1)
@@ -232,8 +228,9 @@ class RandomFeatures(Detector):
 
     def scaled(self, rows: Rows) -> Array:
         """What the kernel sees of rows."""
-        with np.errstate(over="ignore"):
-            scaled = (_numbers(rows, self.columns).to_numpy() - self._mean) / self._sd
+        values = np.column_stack([floats(rows[c]) for c in self.columns])
+        with np.errstate(over="ignore", invalid="ignore"):
+            scaled = (values - self._mean) / self._sd
         return np.where(np.isnan(scaled), self._missing, np.clip(scaled, -_FAR, _FAR))
 
     def _embedded(self, rows: Rows) -> Array:
@@ -404,7 +401,8 @@ class Labels(Detector):
         self.statistics = [*self._daily.index, "new"]
 
     def _scores(self, window: Rows) -> pd.Series:
-        carrier = window.carrier.map(lambda name: name if name in self._daily else "new")
+        known = window.carrier.astype(object)
+        carrier = known.map(lambda name: name if name in self._daily else "new")
         decided = checks.moments(window.decided_at, "decided_at")
         absent = ~(pd.to_datetime(window.labelled_at, utc=True) - decided <= self.patience)
         airlines = absent.groupby(carrier)

@@ -209,11 +209,9 @@ class Log:
         ValueError
             If `offset` is no whole number of 0 or more, or `limit` of 1 or more.
         """
-        checks.whole(offset, 0, "offset")
-        checks.whole(limit, 1, "limit")
         found = self._db.execute(
             f"SELECT {_CONTENT}, place FROM events WHERE place >= ? ORDER BY place LIMIT ?",
-            (offset, limit),
+            (checks.whole(offset, 0, "offset"), checks.whole(limit, 1, "limit")),
         )
         when = datetime.fromisoformat
         return [
@@ -298,14 +296,14 @@ class Log:
 
     def _move(self, consumer: str, offset: int, *, at_least: int) -> None:
         checks.text(consumer, "consumer")
-        checks.whole(offset, 0, "offset", high=len(self))
+        offset = checks.whole(offset, 0, "offset", high=len(self))
         if offset < at_least:
             raise ValueError(
                 f"{consumer!r} has committed {at_least}; {offset} lies behind it. To read again, use seek()"
             )
         self._db.execute(
             "INSERT INTO consumers VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET position = excluded.position",
-            (consumer, int(offset)),
+            (consumer, offset),
         )
 
     def _one(self, query: str, *values: object) -> Any:
@@ -342,6 +340,8 @@ def _prepare(db: sqlite3.Connection, flush: bool) -> None:
     new = not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if not new:  # an error, before anything of somebody else's is changed
         db.execute(f"SELECT place, {_CONTENT}, name, position FROM events, consumers LIMIT 0")
+        if (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+            raise sqlite3.DatabaseError(found)
     db.execute("PRAGMA journal_mode = WAL")
     db.execute(f"PRAGMA synchronous = {'FULL' if flush else 'NORMAL'}")
     if new:

@@ -76,6 +76,12 @@ def _check(options: argparse.Namespace) -> None:
             f"--end={options.end:%Y-%m-%d %H:%M} lies before --start={options.start:%Y-%m-%d %H:%M}; "
             "give a later one"
         )
+    for name in ("start", "end"):
+        try:
+            World(getattr(options, name))
+        except ValueError as error:
+            at = f"{getattr(options, name):%Y-%m-%d %H:%M}"
+            raise ValueError(f"--{name}={at}: {error}") from None
     duration(options.fresh_for, "--fresh-for")
     duration(options.useful_for, "--useful-for")
     within(options.speed, 0, math.inf, "--speed")

@@ -130,9 +130,9 @@ def test_lengths_must_be_one_and_more_than_none():
     assert checks.same_length(y=[0, 1], p=np.zeros(2), table=pd.DataFrame({"x": [1, 2]})) == 2
     for given_, says in [
         ({"y": [0, 1], "p": [0.5], "day": [1, 2]}, "y, p, day .* got 2, 1, 2"),
-        ({"a": [0] * 6, "b": [0] * 5, "c": [0] * 6}, "got 6 and 5 and 6"),
-        ({"y": [], "p": []}, "got 0 and 0"),
-        ({"y": [1], "p": 0.5}, "got 1 and 0"),
+        ({"a": [0] * 6, "b": [0] * 5, "c": [0] * 6}, "got 6, 5, 6"),
+        ({"y": [], "p": []}, "got 0, 0"),
+        ({"y": [1], "p": 0.5}, "got 1, 0"),
     ]:
         with pytest.raises(ValueError, match=says):
             checks.same_length(**given_)

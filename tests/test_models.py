@@ -320,7 +320,7 @@ def test_cuts_that_make_no_sense_are_refused(winter, cuts, message):
         (lambda rows: rows.drop(columns="labelled_at"), r"lacks \['labelled_at'\]; .*batch makes"),
         (lambda rows: rows.assign(labelled_at=pd.NaT), "labelled_at"),
         (lambda rows: rows.assign(decided_at=pd.NaT), "decided_at is missing in"),
-        (lambda rows: rows.assign(decided_at=7.5), "decided_at holds numbers"),
+        (lambda rows: rows.assign(decided_at=7.5), "decided_at=7.5 is no moment"),
         (lambda rows: rows.assign(late=2.0), "late must hold 0 and 1"),
         (lambda rows: rows.assign(late=0.0), "late is 0 in all"),
     ],
