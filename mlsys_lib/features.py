@@ -22,7 +22,8 @@ from mlsys_lib.world import HOME, MEASURED, PUBLISHED, TIMETABLE_DAYS, World, ex
 
 LATE = 15  # minutes from which on a departure or an arrival is late
 DELAY = {"departures": "dep_delay", "arrivals": "arr_delay"}  # whose minutes each topic reports
-MAX_DELAY = 366 * 24 * 60  # minutes: a delay beyond it, or one that is missing, is no delay
+_MOST_HOURS = 366 * 24
+MAX_DELAY = _MOST_HOURS * 60  # minutes: a delay beyond it, or one that is missing, is no delay
 MICROSECONDS = 60_000_000  # in a minute: sums of whole numbers are exact in any order
 CATEGORIES = ["carrier", "origin", "dest"]
 _OF_SCHEDULE = {
@@ -67,7 +68,7 @@ class Rolling:
     >>> Rolling("busy", "departures", "origin", 2, figure="count")
     Traceback (most recent call last):
         ...
-    ValueError: by='origin' of the feature busy must be a tuple of columns, such as ('origin',)
+    ValueError: by='origin' must be a tuple of columns, such as ('origin',)
     """
 
     name: str
@@ -80,17 +81,11 @@ class Rolling:
         checks.one_of(self.topic, DELAY, "topic")
         checks.one_of(self.figure, _OF_FIGURE, "figure")
         if not (isinstance(self.by, tuple) and self.by):
-            raise ValueError(
-                f"by={self.by!r} of the feature {self.name} must be a tuple of columns, such as "
-                "('origin',)"
-            )
+            raise ValueError(f"by={self.by!r} must be a tuple of columns, such as ('origin',)")
         for column in self.by:
             checks.one_of(column, CATEGORIES, "by")
-        if not isinstance(self.hours, int) or not 1 <= self.hours <= MAX_DELAY // 60:
-            raise ValueError(
-                f"hours={self.hours!r} of the feature {self.name} must be a whole number from 1 to "
-                f"{MAX_DELAY // 60}"
-            )
+        if not isinstance(self.hours, int) or not 1 <= self.hours <= _MOST_HOURS:
+            raise ValueError(f"hours={self.hours!r} must be a whole number from 1 to {_MOST_HOURS}")
 
 
 ROLLING = (

@@ -36,7 +36,9 @@ from mlsys_lib.files import write
 from mlsys_lib.world import AvailabilityError, World, local_day
 
 LIMIT = 500_000_000  # bytes that the kept tables may take together
-_MADE_BY = ("checks", "data", "features", "files", "store", "world")  # and what it imports
+MADE_BY = ("checks", "data", "features", "files", "store", "world")
+# Of what this process runs: the files may be changed while it does.
+CODE = data.code_fingerprint(modules=MADE_BY)
 _PACKAGES = ("duckdb", "ibis-framework", "numpy", "pandas", "pyarrow")
 _LONGEST = pd.Timedelta(
     "29D"
@@ -133,8 +135,7 @@ def _folder() -> Path:
 
 def _kept(year: int, lag: pd.Timedelta, lead: pd.Timedelta, asked: pc.Expression) -> pa.Table:
     """Of a year's table in hindsight what is asked for: from its file, or made and put there."""
-    code = data.code_fingerprint(modules=_MADE_BY)
-    made_of = [data.fingerprint(), code, *map(version, _PACKAGES), str(lag), str(lead)]
+    made_of = [data.fingerprint(), CODE, *map(version, _PACKAGES), str(lag), str(lead)]
     mark = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
     file = _folder() / f"decisions_{year}_{mark}.parquet"
     # What cannot be read, for whatever reason, is made again.

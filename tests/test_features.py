@@ -234,11 +234,11 @@ def test_the_weather_as_an_expression_is_that_of_the_merge(tmp_path):
     [
         ({"topic": "gossip"}, "topic='gossip' must be one of 'departures', 'arrivals'"),
         ({"topic": "weather"}, "topic='weather' must be one of"),
-        ({"by": "origin"}, "by='origin' of the feature x must be a tuple of columns"),
+        ({"by": "origin"}, "by='origin' must be a tuple of columns"),
         ({"by": ["origin"]}, "must be a tuple of columns"),
         ({"by": ()}, "must be a tuple of columns"),
         ({"by": ("airline",)}, "by='airline' must be one of 'carrier', 'origin', 'dest'"),
-        ({"hours": 0}, "hours=0 of the feature x must be a whole number from 1"),
+        ({"hours": 0}, "hours=0 must be a whole number from 1"),
         ({"hours": -1}, "hours=-1"),
         ({"hours": 1.5}, "hours=1.5"),
         ({"hours": "2"}, "hours='2'"),

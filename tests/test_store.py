@@ -175,7 +175,7 @@ def test_a_damaged_file_is_made_again(cache, damage):
 @pytest.mark.parametrize(
     "change",
     [
-        lambda patch: patch.setattr(data, "code_fingerprint", lambda *, modules=None: "other code"),
+        lambda patch: patch.setattr(store, "CODE", "other code"),
         lambda patch: patch.setattr(data, "fingerprint", lambda: "other data"),
         lambda patch: patch.setattr(store, "version", lambda package: "other versions"),
     ],
@@ -204,24 +204,9 @@ def imported(module, seen):
     return seen
 
 
-def test_the_code_that_counts_is_all_that_the_store_imports(cache, monkeypatch):
-    asked = []
-    monkeypatch.setattr(
-        data, "code_fingerprint", lambda *, modules=None: str(asked.append(set(modules)))
-    )
-    history(NOW)
-    assert asked == [imported("store", set())]
-
-
-def test_a_changed_line_is_other_code(tmp_path, monkeypatch):
-    for name in ("features", "world"):
-        (tmp_path / f"{name}.py").write_text(f"{name} = 15\n")
-    monkeypatch.setattr(data, "__file__", str(tmp_path / "data.py"))
-    before = data.code_fingerprint(modules=["features"])
-    (tmp_path / "world.py").write_text("world = 16\n")
-    assert data.code_fingerprint(modules=["features"]) == before
-    (tmp_path / "features.py").write_text("features = 16\n")
-    assert data.code_fingerprint(modules=["features"]) != before
+def test_the_code_that_counts_is_all_that_the_store_imports():
+    assert set(store.MADE_BY) == imported("store", set())
+    assert data.code_fingerprint(modules=store.MADE_BY) == store.CODE
 
 
 def test_the_oldest_go_where_it_grows_too_large_and_never_the_one_just_made(cache, monkeypatch):
