@@ -164,7 +164,9 @@ def plain_loop(feature: Rolling) -> Values:
 
 def library_batch(features: Sequence[Rolling]) -> list[Values]:
     tables = [ENGINE.table(topic).rename(**{delay: "delay"}) for topic, delay in DELAY.items()]
-    found = rolling(*tables, ENGINE.table("asked"), features).to_pandas().sort_values("row")
+    found = (
+        rolling(*tables, ENGINE.table("asked"), features=features).to_pandas().sort_values("row")
+    )
     return [found[feature.name].to_numpy(float) for feature in features]
 
 

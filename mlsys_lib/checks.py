@@ -192,15 +192,15 @@ def same_length(**given: Any) -> int:
     >>> same_length(days=[1, 2], y=[0])
     Traceback (most recent call last):
         ...
-    ValueError: days and y must have one length of one or more; got 2 and 1
+    ValueError: days, y must have one length of one or more; got 2, 1
     """
     lengths = {
         name: len(values) if isinstance(values, Sized) else 0 for name, values in given.items()
     }
     if len(set(lengths.values())) != 1 or 0 in lengths.values():
         raise ValueError(
-            f"{' and '.join(lengths)} must have one length of one or more; "
-            f"got {' and '.join(map(str, lengths.values()))}"
+            f"{', '.join(lengths)} must have one length of one or more; "
+            f"got {', '.join(map(str, lengths.values()))}"
         )
     return next(iter(lengths.values()))
 

@@ -18,18 +18,14 @@ a quiet night differs from a broken feed, and it is what the age of features is 
 ===============  ==========================================================  =====================
 """
 
-import hashlib
 import json
 import logging
-import math
-import os
 from collections import Counter, deque
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from operator import attrgetter
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 from zoneinfo import ZoneInfo
@@ -37,19 +33,19 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas as pd
 
-from mlsys_lib.events import CLOCK, TOPICS, Event, Log
-from mlsys_lib.features import CATEGORIES, FEATURES, SCHEDULE, UNITS, batch
-from mlsys_lib.files import write
+from mlsys_lib.checks import Duration, duration
+from mlsys_lib.events import CLOCK, Event, Log
+from mlsys_lib.features import CATEGORIES, FEATURES, ROLLING, SCHEDULE, UNITS, batch, schedule
+from mlsys_lib.feeds import Feeds
 from mlsys_lib.package import Package, PackageError
-from mlsys_lib.stream import Stream, _Window
-from mlsys_lib.world import HOME, MEASURED, TIMETABLE_DAYS, World
+from mlsys_lib.world import HOME, PUBLISHED, TIMETABLE_DAYS, World
 
 ANSWERS = "answers"
 RUNGS = ("fresh", "last_known", "schedule", "base_rate")
+_LONGEST = timedelta(hours=max(feature.hours for feature in ROLLING))
 _HOME = ZoneInfo(HOME)
 _NEVER = datetime.min.replace(tzinfo=UTC)
-_NOT_MEASURED = dict.fromkeys(MEASURED)
-_FORMAT = 2
+_MINUTE = timedelta(minutes=1)
 _SAID = ("flight_id", "probability", "rung", "age_minutes", "model")
 _COLUMNS = ["decided_at", *_SAID, *FEATURES]
 _said = attrgetter(*_SAID)
@@ -249,123 +245,17 @@ def answered(log: Log) -> pd.DataFrame:
     return made.astype(dict.fromkeys(numbers, "float64") | {"decided_at": "datetime64[us, UTC]"})
 
 
-class _Lower(Exception):
-    """A rung does not hold; the message says why."""
+_Row = Mapping[str, Any]
 
 
-_Asked = tuple[Package, Mapping[str, Any], datetime | None]
+@dataclass(frozen=True)
+class _Question:
+    """A flight, the models that answer about it, and why it came down to where it stands on the ladder."""
 
-
-class _State(Stream):
-    """The stream's windows, each feed standing at its own watermark, moved by whole ticks only."""
-
-    def __init__(self, timetable: pd.DataFrame) -> None:
-        super().__init__(timetable)
-        self.now: datetime | None = None
-        self.complete: dict[str, datetime] = {}
-        self.seen = 0  # the offset to read next
-        self.last = ""  # the key of the event before it
-        self.refused = 0
-        self._held: dict[str, list[Event]] = {topic: [] for topic in TOPICS}
-        self.ages: dict[str, float] = {}  # minutes; they change with a tick alone
-        self._figures = {
-            span: [(f.name, f.figure) for f in self._features if f.span == span]
-            for span in self._windows
-        }
-
-    def feed(self, event: Event) -> None:
-        new = event.offset < 0 or event.offset >= self.seen
-        try:
-            if event.topic == CLOCK:
-                self._tick(event)
-            elif event.available_at <= self.complete.get(event.topic, _NEVER):
-                raise ValueError("its feed was declared complete up to a later moment")
-            else:
-                self._held[event.topic].append(event)
-        except (KeyError, TypeError, ValueError) as error:
-            self._refuse(event, error, new)
-        if new and event.offset >= 0:
-            self.seen, self.last = event.offset + 1, event.key
-
-    def _tick(self, event: Event) -> None:
-        complete = [topic for topic in TOPICS if topic in event.value["complete"]]
-        if self.now is not None and event.available_at <= self.now:
-            raise ValueError(f"the clock stands at {self.now:%Y-%m-%d %H:%M} UTC already")
-        self.now = event.available_at
-        for topic in complete:
-            waiting = sorted(self._held[topic], key=lambda held: held.available_at)
-            self._held[topic] = [held for held in waiting if held.available_at > self.now]
-            for held in waiting[: len(waiting) - len(self._held[topic])]:
-                try:
-                    self._take(held)
-                except (KeyError, TypeError, ValueError, OverflowError) as error:
-                    self._refuse(held, error, True)
-            self.complete[topic] = self.now
-        self._age(self.now)
-
-    def _age(self, now: datetime) -> None:
-        self.ages = dict.fromkeys(TOPICS, math.inf) | {
-            topic: (now - at).total_seconds() / 60 for topic, at in self.complete.items()
-        }
-
-    def _refuse(self, event: Event, error: Exception, new: bool) -> None:
-        if new:  # what a restart reads a second time was counted the first time
-            self.refused += 1
-            _notes.warning("refused %s: %s %s", event.key, type(error).__name__, error)
-
-    @property
-    def resume(self) -> int:
-        """From which offset to read the log to get back to this state: what is held is read again."""
-        held = [e.offset for events in self._held.values() for e in events]
-        return min(held, default=self.seen)
-
-    def plan(self, flight_id: str) -> tuple[Any, ...]:
-        found: tuple[Any, ...] = self._plan[flight_id]
-        return found
-
-    def row(self, plan: tuple[Any, ...]) -> dict[str, Any]:
-        """All features of a flight with this plan, each feed's as of its own watermark."""
-        row = dict(zip(SCHEDULE, plan, strict=True))
-        row |= self._weather.get(row["origin"], _NOT_MEASURED)
-        for span, windows in self._windows.items():
-            topic, by, hours = span
-            window = windows.get(tuple([row[name] for name in by])) or _Window(hours)
-            window.expire(self.complete[topic])
-            for name, figure in self._figures[span]:
-                row[name] = window.figure(figure)
-        return row
-
-    def dump(self) -> dict[str, Any]:
-        return {
-            "format": _FORMAT,
-            "spans": repr(list(self._windows)),
-            "seen": self.seen,
-            "resume": self.resume,
-            "last": self.last,
-            "now": self.now,
-            "complete": self.complete,
-            "weather": self._weather,
-            "reports": [
-                [(key, [*window.reports]) for key, window in kept.items()]
-                for kept in self._windows.values()
-            ],
-        }
-
-    def load(self, dumped: Mapping[str, Any]) -> None:
-        if (dumped["format"], dumped["spans"]) != (_FORMAT, repr(list(self._windows))):
-            raise ValueError("it was made for other features")
-        for span, kept in zip(self._windows, dumped["reports"], strict=True):
-            for key, made in kept:
-                window = self._window(span, dict(zip(span[1], key, strict=True)))
-                for at, delay in made:
-                    window.add(datetime.fromisoformat(at), delay)
-        self._weather = dumped["weather"]
-        for topic, at in dumped["complete"].items():
-            self.complete[topic] = datetime.fromisoformat(at)
-        self.seen, self.last = dumped["seen"], dumped["last"]
-        if dumped["now"] is not None:
-            self.now = datetime.fromisoformat(dumped["now"])
-            self._age(self.now)
+    flight_id: str
+    plan: Mapping[str, Any]  # its columns of `SCHEDULE`
+    models: Models
+    why: list[str] = field(default_factory=list)
 
 
 class Desk:
@@ -403,42 +293,37 @@ class Desk:
         timetable: pd.DataFrame,
         models: Models,
         *,
-        fresh_for: str = "30min",
-        useful_for: str = "3h",
+        fresh_for: Duration = "30min",
+        useful_for: Duration = "3h",
         record: Record | None = None,
     ) -> None:
         self.models, self.record = models, record
         self.failures = 0
         self.fault = ""  # set by whoever reads the log, when he cannot
-        minute = pd.Timedelta("1min")
-        self._fresh_for = pd.Timedelta(fresh_for) / minute
-        self._useful_for = pd.Timedelta(useful_for) / minute
-        self._timetable = timetable
-        self._state = _State(timetable)
+        self._fresh_for = duration(fresh_for, "fresh_for") / pd.Timedelta(_MINUTE)
+        self._useful_for = duration(useful_for, "useful_for") / pd.Timedelta(_MINUTE)
+        plans = schedule(timetable)
+        self._plans = dict(zip(plans.index, plans.itertuples(index=False, name=None), strict=True))
         leaves = pd.DatetimeIndex(timetable.sched_dep)
         self._leaves = dict(zip(timetable.flight_id, leaves.to_pydatetime(), strict=True))
         self._busy = Counter(zip(timetable.origin, leaves.floor("h").to_pydatetime(), strict=True))
+        self._feeds = Feeds(_NEVER)
 
     @property
     def now(self) -> datetime:
         """The simulated moment, which is that of the latest tick; `NotReady` is raised before the first."""
-        if self._state.now is None:
+        if self._feeds.now is None:
             raise NotReady("no tick has been read from the log, so there is no `now` to answer at")
-        return self._state.now
-
-    @property
-    def offset(self) -> int:
-        """The next event of the log to read."""
-        return self._state.seen
+        return self._feeds.now
 
     @property
     def refused(self) -> int:
         """How many events were refused, as malformed or later than their feed had declared itself complete."""
-        return self._state.refused
+        return self._feeds.refused
 
     def ages(self) -> dict[str, float]:
         """How many minutes each feed is behind `now`; infinite for one that never delivered."""
-        return dict(self._state.ages) if self.now else {}
+        return dict(self._feeds.ages)
 
     def feed(self, event: Event) -> None:
         """Take in one event of the log. Answers change with a tick, never between two.
@@ -446,53 +331,39 @@ class Desk:
         What cannot be understood, or comes too late to be counted, is logged and counted in `refused`:
         one bad report must not stop the desk.
         """
-        self._state.feed(event)
+        self._feeds.feed(event)
 
     def catch_up(self, log: Log, *, limit: int = 1000) -> int:
         """Take in the next events of the log, and say how many there were; 0 at its end."""
-        events = log.read(self.offset, limit)
+        events = log.read(self._feeds.offset, limit)
         for event in events:
             self.feed(event)
         return len(events)
 
-    def snapshot(self, path: str | os.PathLike[str]) -> None:
-        """Write the state and its checksum into a file, all of it or nothing."""
-        text = json.dumps(self._state.dump(), default=datetime.isoformat).encode()
-        write(path, hashlib.sha256(text).hexdigest().encode() + b"\n" + text)
-
-    def restore(self, path: str | os.PathLike[str], log: Log) -> bool:
-        """Go back to a snapshot, and read again from the log what came in around it.
+    def resume(self, log: Log) -> None:
+        """Begin again from a log: the answers are those of a desk that has read all of it.
 
         Parameters
         ----------
-        path : path
         log : Log
-            The one that the snapshot was made from.
 
-        Returns
-        -------
-        bool
-            False if there is no snapshot, or it is damaged, or of another log: then `catch_up` reads
-            the log from its beginning, which is slower and gives the same state.
+        Notes
+        -----
+        It reads from one longest window before the oldest features that it would use. Where that part
+        does not tell the watermark of each feed and the weather of each airport, it reads the whole.
         """
-        fresh = _State(self._timetable)
-        try:
-            mark, text = Path(path).read_text().split("\n", 1)
-            if hashlib.sha256(text.encode()).hexdigest() != mark:
-                raise ValueError("its checksum is wrong")
-            fresh.load(dumped := json.loads(text))
-            if fresh.seen and [e.key for e in log.read(fresh.seen - 1, 1)] != [fresh.last]:
-                raise ValueError("it was made from another log")
-            for event in log.read(dumped["resume"], max(fresh.seen - dumped["resume"], 1)):
-                if event.offset < fresh.seen and event.topic != CLOCK:
-                    fresh.feed(event)
-        except FileNotFoundError:
-            return False
-        except (KeyError, TypeError, ValueError) as error:
-            _notes.warning("the snapshot %s is not used: %s", path, error)
-            return False
-        self._state = fresh
-        return True
+        tick = log.last(CLOCK)
+        if tick is not None:
+            self._read(log, tick.available_at - timedelta(minutes=self._useful_for) - _LONGEST)
+        airports = {airport for airport, _ in self._busy}
+        if tick is None or self._feeds.now != tick.available_at or not self._feeds.all(airports):
+            self._read(log, _NEVER)
+
+    def _read(self, log: Log, after: datetime) -> None:
+        self._feeds = Feeds(after)
+        self._feeds.offset = log.since(after)
+        while self.catch_up(log):
+            pass
 
     def answer(self, flight: str | Mapping[str, Any]) -> Answer:
         """What to expect of one flight, now.
@@ -517,67 +388,75 @@ class Desk:
         ValueError
             If the flight has left, or leaves after the timetable's end.
         """
-        flight_id, plan = self._planned(flight)
-        models = self.models
-        why: list[str] = []
-        for step in (self._with_feeds, self._from_timetable):
-            try:
-                package, row, _ = asked = step(models, plan)
-                p = float(package.score(package.signature.vector(row))[0])
-                if not 0 <= p <= 1:
-                    raise ValueError(f"the model gave {p}")
-            except _Lower as reason:
-                why.append(str(reason))
-            except Exception as error:  # whatever broke, the rung below holds
-                self.failures += 1
-                _notes.exception("%s: %s broke", flight_id, step.__name__)
-                why.append(f"{type(error).__name__}: {error}")
-            else:
-                return self._answer(flight_id, p, why, *asked)
-        return self._answer(flight_id, models.base_rate, why, None, {}, None)
+        asked = _Question(*self._planned(flight), self.models)
+        return self._from_feeds(asked) or self._from_timetable(asked) or self._base_rate(asked)
 
-    def _with_feeds(self, models: Models, plan: tuple[Any, ...]) -> _Asked:
-        if models.full is None:
-            raise _Lower("no full model is loaded")
-        if self.fault:
-            raise _Lower(self.fault)
-        if late := self._behind(self._useful_for):
-            raise _Lower(f"too old to be used: {late}")
-        return models.full, self._state.row(plan), min(self._state.complete.values())
+    def _from_feeds(self, asked: _Question) -> Answer | None:
+        """Fresh or last known: the model that sees all, with what the feeds have told."""
+        package = asked.models.full
+        lost, behind = self._behind(self._useful_for), self._behind(self._fresh_for)
+        if package is None:
+            asked.why.append("no full model is loaded")
+        elif self.fault:
+            asked.why.append(self.fault)
+        elif lost:
+            asked.why.append(f"too old to be used: {lost}")
+        else:
+            rung = "last_known" if behind else "fresh"
+            if behind:
+                asked.why.append(f"behind: {behind}")
+            return self._scored(asked, rung, package, self._feeds.row)
+        return None
+
+    def _from_timetable(self, asked: _Question) -> Answer | None:
+        """The model that needs no feed."""
+        package = asked.models.schedule
+        if package is None:
+            asked.why.append("no schedule model is loaded")
+            return None
+        return self._scored(asked, "schedule", package, dict)
+
+    def _base_rate(self, asked: _Question) -> Answer:
+        """What holds always."""
+        return self._said(asked, "base_rate", asked.models.base_rate, None, {})
 
     def _behind(self, limit: float) -> str:
         """The feeds that are behind by more, with their ages; empty if there are none."""
-        late = [(topic, age) for topic, age in self._state.ages.items() if age > limit]
+        late = [(topic, age) for topic, age in self._feeds.ages.items() if age > limit]
         return ", ".join(f"{topic} by {age / 60:.1f} h" for topic, age in late)
 
-    def _from_timetable(self, models: Models, plan: tuple[Any, ...]) -> _Asked:
-        if models.schedule is None:
-            raise _Lower("no schedule model is loaded")
-        return models.schedule, dict(zip(SCHEDULE, plan, strict=True)), None
+    def _scored(
+        self, asked: _Question, rung: str, package: Package, columns: Callable[[_Row], _Row]
+    ) -> Answer | None:
+        """The answer of a model; None if anything breaks, for the rung below holds."""
+        try:
+            row = columns(asked.plan)
+            p = float(package.score(package.signature.vector(row))[0])
+            if not 0 <= p <= 1:
+                raise ValueError(f"the model gave {p}")
+        except Exception as error:
+            self.failures += 1
+            _notes.exception("%s: the rung %s broke", asked.flight_id, rung)
+            asked.why.append(f"{type(error).__name__}: {error}")
+            return None
+        return self._said(asked, rung, p, package, row)
 
-    def _answer(
-        self,
-        flight_id: str,
-        p: float,
-        why: list[str],
-        package: Package | None,
-        row: Mapping[str, Any],
-        as_of: datetime | None,
+    def _said(
+        self, asked: _Question, rung: str, p: float, package: Package | None, row: _Row
     ) -> Answer:
-        age, rung = None, "base_rate" if package is None else "schedule"
-        if as_of is not None:
-            age, rung = max(self._state.ages.values()), "fresh"
-            if late := self._behind(self._fresh_for):
-                rung, why = "last_known", [f"behind: {late}"]
+        as_of = age = None
+        if rung in ("fresh", "last_known"):
+            as_of, age = min(self._feeds.complete.values()), max(self._feeds.ages.values())
         columns = package.signature.columns if package else ()
         unknown = [c.name for c in columns if c.names and row[c.name] not in c.codes]
         model = package.sha256[:12] if package else None
-        made = Answer(flight_id, p, rung, "; ".join(why), self.now, as_of, age, model, unknown)
+        why = "; ".join(asked.why)
+        made = Answer(asked.flight_id, p, rung, why, self.now, as_of, age, model, unknown)
         if self.record is not None:
             self.record.append((made, row))
         return made
 
-    def _planned(self, flight: str | Mapping[str, Any]) -> tuple[str, tuple[Any, ...]]:
+    def _planned(self, flight: str | Mapping[str, Any]) -> tuple[str, _Row]:
         """The id of a flight and its columns of `SCHEDULE`, if its moment is one to ask about."""
         if isinstance(flight, str):
             if flight not in self._leaves:
@@ -586,7 +465,9 @@ class Desk:
                     "For a flight that is not in it, send its schedule"
                 )
             self._refuse_moment(flight, self._leaves[flight])
-            return flight, self._state.plan(flight)
+            return flight, dict(zip(SCHEDULE, self._plans[flight], strict=True))
+        if lacking := [name for name in PUBLISHED if name != "flight_id" and name not in flight]:
+            raise ValueError(f"the flight lacks {lacking}; send what its airline publishes")
         carrier, origin, dest = (flight[name] for name in CATEGORIES)
         # Before it is converted: at the ends of the calendar that fails.
         self._refuse_moment(f"{carrier}{flight['flight']}", flight["sched_dep"])
@@ -594,21 +475,23 @@ class Desk:
         dep, arr = leaves.astimezone(_HOME), lands.astimezone(_HOME)
         flight_id = f"{dep.date()}/{carrier}{flight['flight']}/{origin}"
         hour = leaves.replace(minute=0, second=0, microsecond=0)
-        plan = (
-            dep.weekday(),
-            dep.hour * 60 + dep.minute,
-            arr.hour * 60 + arr.minute,
-            flight["distance"],
-            (lands - leaves) // timedelta(minutes=1),
-            self._busy[origin, hour] + (flight_id not in self._leaves),
-            carrier,
-            origin,
-            dest,
-        )
+        plan = {
+            "day_of_week": dep.weekday(),
+            "dep_minute": dep.hour * 60 + dep.minute,
+            "arr_minute": arr.hour * 60 + arr.minute,
+            "distance": flight["distance"],
+            "block_minutes": (lands - leaves) // _MINUTE,
+            "hour_flights": self._busy[origin, hour] + (flight_id not in self._leaves),
+            "carrier": carrier,
+            "origin": origin,
+            "dest": dest,
+        }
         return flight_id, plan
 
     def _refuse_moment(self, flight_id: str, leaves: datetime) -> None:
         now = self.now
+        if leaves.tzinfo is None:
+            raise ValueError(f"sched_dep of {flight_id} is {leaves}, without its offset from UTC")
         if now < leaves <= now + timedelta(days=TIMETABLE_DAYS):
             return
         late = "it has left: ask before the scheduled departure"

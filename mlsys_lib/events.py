@@ -209,17 +209,37 @@ class Log:
         ValueError
             If `offset` is no whole number of 0 or more, or `limit` of 1 or more.
         """
-        checks.whole(offset, 0, "offset")
-        checks.whole(limit, 1, "limit")
         found = self._db.execute(
             f"SELECT {_CONTENT}, place FROM events WHERE place >= ? ORDER BY place LIMIT ?",
-            (offset, limit),
+            (checks.whole(offset, 0, "offset"), checks.whole(limit, 1, "limit")),
         )
         when = datetime.fromisoformat
         return [
             Event(topic, key, when(event), when(known), json.loads(value), offset=place)
             for topic, key, event, known, value, place in found
         ]
+
+    def since(self, moment: datetime) -> int:
+        """The offset of the first event that was available at a moment or later; the length without one.
+
+        Parameters
+        ----------
+        moment : datetime, aware
+
+        Notes
+        -----
+        What came late may lie behind it and have been available before; nothing lies before it that was
+        available at the moment or later. It looks at the whole log.
+        """
+        at = moment.astimezone(UTC).isoformat()
+        query = "SELECT coalesce(min(place), ?) FROM events WHERE available_at >= ?"
+        return int(self._one(query, len(self), at))
+
+    def last(self, topic: str) -> Event | None:
+        """The event of a topic that was appended last; None if there is none."""
+        query = "SELECT coalesce(max(place), -1) FROM events WHERE topic = ?"
+        place = int(self._one(query, topic))
+        return self.read(place, 1)[0] if place >= 0 else None
 
     def position(self, consumer: str) -> int:
         """The offset at which a consumer goes on reading; 0 for one that has not committed yet."""
@@ -276,14 +296,14 @@ class Log:
 
     def _move(self, consumer: str, offset: int, *, at_least: int) -> None:
         checks.text(consumer, "consumer")
-        checks.whole(offset, 0, "offset", high=len(self))
+        offset = checks.whole(offset, 0, "offset", high=len(self))
         if offset < at_least:
             raise ValueError(
                 f"{consumer!r} has committed {at_least}; {offset} lies behind it. To read again, use seek()"
             )
         self._db.execute(
             "INSERT INTO consumers VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET position = excluded.position",
-            (consumer, int(offset)),
+            (consumer, offset),
         )
 
     def _one(self, query: str, *values: object) -> Any:
@@ -320,6 +340,8 @@ def _prepare(db: sqlite3.Connection, flush: bool) -> None:
     new = not db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
     if not new:  # an error, before anything of somebody else's is changed
         db.execute(f"SELECT place, {_CONTENT}, name, position FROM events, consumers LIMIT 0")
+        if (found := db.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
+            raise sqlite3.DatabaseError(found)
     db.execute("PRAGMA journal_mode = WAL")
     db.execute(f"PRAGMA synchronous = {'FULL' if flush else 'NORMAL'}")
     if new:

@@ -17,30 +17,27 @@ import ibis
 import ibis.expr.types as ir
 import pandas as pd
 
-from mlsys_lib.world import (
-    HOME,
-    MEASURED,
-    PUBLISHED,
-    TIMETABLE_DAYS,
-    World,
-    examples,
-)
+from mlsys_lib import checks
+from mlsys_lib.world import HOME, MEASURED, PUBLISHED, TIMETABLE_DAYS, World, examples
 
 LATE = 15  # minutes from which on a departure or an arrival is late
+DELAY = {"departures": "dep_delay", "arrivals": "arr_delay"}  # whose minutes each topic reports
+MAX_DELAY = 366 * 24 * 60  # minutes: a delay beyond it, or one that is missing, is no delay
+MICROSECONDS = 60_000_000  # in a minute: sums of whole numbers are exact in any order
 CATEGORIES = ["carrier", "origin", "dest"]
-SCHEDULE = [
-    "day_of_week",
-    "dep_minute",
-    "arr_minute",
-    "distance",
-    "block_minutes",
-    "hour_flights",
-    *CATEGORIES,
-]
-_Span = tuple[str, tuple[str, ...], int]
+_OF_SCHEDULE = {
+    "day_of_week": "Monday is 0",
+    "dep_minute": "minute of the day",
+    "arr_minute": "minute of the day",
+    "distance": "miles",
+    "block_minutes": "minutes",
+    "hour_flights": "flights",
+    **dict.fromkeys(CATEGORIES, "IATA code"),
+}
+SCHEDULE = list(_OF_SCHEDULE)
+_OF_FIGURE = {"late rate": "share", "mean delay": "minutes", "count": "flights"}
 _UTC = "timestamp('UTC')"
-_PARTS = ("count", "late", "delay")
-_DELAY = {"departures": "dep_delay", "arrivals": "arr_delay"}
+_MEMORY = "4GB"  # of an engine; what needs more goes to the disk
 
 
 @dataclass(frozen=True)
@@ -53,11 +50,24 @@ class Rolling:
     topic : str
         Whose reports: departures or arrivals.
     by : tuple of str
-        The reports that agree with the decision's flight in these columns count.
+        The reports that agree with the decision's flight in these columns, of `CATEGORIES`, count.
     hours : int
-        The length of the window.
+        The length of the window: one or more.
     figure : str
         ``late rate`` (share of delays of `LATE` minutes or more), ``mean delay`` (minutes) or ``count``.
+        A report without a delay, or with an infinite one, counts nowhere.
+
+    Raises
+    ------
+    ValueError
+        If there is no such topic, column or figure, or `hours` is no whole number.
+
+    Examples
+    --------
+    >>> Rolling("busy", "departures", "origin", 2, figure="count")
+    Traceback (most recent call last):
+        ...
+    ValueError: by='origin' of the feature busy must be a tuple of columns, such as ('origin',)
     """
 
     name: str
@@ -66,10 +76,21 @@ class Rolling:
     hours: int
     figure: str = field(default="late rate", kw_only=True)
 
-    @property
-    def span(self) -> _Span:
-        """What features share that differ only in their figure."""
-        return self.topic, self.by, self.hours
+    def __post_init__(self) -> None:
+        checks.one_of(self.topic, DELAY, "topic")
+        checks.one_of(self.figure, _OF_FIGURE, "figure")
+        if not (isinstance(self.by, tuple) and self.by):
+            raise ValueError(
+                f"by={self.by!r} of the feature {self.name} must be a tuple of columns, such as "
+                "('origin',)"
+            )
+        for column in self.by:
+            checks.one_of(column, CATEGORIES, "by")
+        if not isinstance(self.hours, int) or not 1 <= self.hours <= MAX_DELAY // 60:
+            raise ValueError(
+                f"hours={self.hours!r} of the feature {self.name} must be a whole number from 1 to "
+                f"{MAX_DELAY // 60}"
+            )
 
 
 ROLLING = (
@@ -87,17 +108,8 @@ ROLLING = (
     Rolling("origin_left_count_1h", "departures", ("origin",), 1, figure="count"),
 )
 FEATURES = [*SCHEDULE, *MEASURED, *(feature.name for feature in ROLLING)]
-_FIGURE_UNITS = {"late rate": "share", "mean delay": "minutes", "count": "flights"}
 UNITS = {  # of each feature
-    "day_of_week": "Monday is 0",
-    "dep_minute": "minute of the day",
-    "arr_minute": "minute of the day",
-    "distance": "miles",
-    "block_minutes": "minutes",
-    "hour_flights": "flights",
-    "carrier": "IATA code",
-    "origin": "IATA code",
-    "dest": "IATA code",
+    **_OF_SCHEDULE,
     "temp": "degrees Fahrenheit",
     "dewp": "degrees Fahrenheit",
     "humid": "percent",
@@ -107,7 +119,7 @@ UNITS = {  # of each feature
     "precip": "inches",
     "pressure": "millibars",
     "visib": "miles",
-    **{feature.name: _FIGURE_UNITS[feature.figure] for feature in ROLLING},
+    **{feature.name: _OF_FIGURE[feature.figure] for feature in ROLLING},
 }
 
 
@@ -121,7 +133,7 @@ def batch(
     world : World
         Its clock decides which labels have matured; each row's own `decided_at` decides all else.
     decisions : pandas.DataFrame of shape (n_decisions, 2 or more)
-        `flight_id` and `decided_at`, as `World.decisions` gives them.
+        `flight_id` and `decided_at`, as `World.decisions` gives them; other columns are kept.
     features : iterable of Rolling, default `ROLLING`
 
     Returns
@@ -133,7 +145,7 @@ def batch(
     Raises
     ------
     ValueError
-        If a column is missing, a flight does not exist.
+        If a column is missing, or has the name of a feature, or a flight does not exist.
     AvailabilityError
         If a decision lies in the world's future, or before the timetable of its flight was out.
 
@@ -147,16 +159,19 @@ def batch(
     >>> print(noon.visib, noon.origin_landed_late_2h.round(2), noon.origin_landed_count_2h)
     10.0 0.41 29
     """
-    if world.lag % pd.Timedelta("1s"):
+    if world.lag % pd.Timedelta("1us"):
         raise ValueError(
-            f"lag={world.lag} is no whole number of seconds, which the windows count in"
+            f"lag={world.lag} is no whole number of microseconds, the unit of time here"
         )
-    features = tuple(features)
+    features = distinct(features)
+    names = [*SCHEDULE, *(feature.name for feature in features)]
+    if taken := sorted({*names} & {*decisions.columns}):
+        raise ValueError(f"decisions has columns of its own named {taken}; rename or drop them")
     rows = examples(world, decisions)
     planned = schedule(published(world)).drop(columns=["distance", *CATEGORIES])
     reach = pd.Timedelta(hours=max((feature.hours for feature in features), default=0)) + world.lag
     since = None if rows.empty else rows.decided_at.min() - reach
-    engine = ibis.duckdb.connect()
+    engine = ibis.duckdb.connect(memory_limit=_MEMORY)
     try:
         departures, arrivals = (
             _stored(
@@ -165,7 +180,7 @@ def batch(
                 getattr(world, topic)(since=since),
                 {"available_at": _UTC, delay: "float64"},
             )
-            for topic, delay in _DELAY.items()
+            for topic, delay in DELAY.items()
         )
         wanted = rows.assign(row=rows.index)
         asked = _stored(engine, "decisions", wanted, {"decided_at": _UTC, "row": "int64"})
@@ -177,13 +192,37 @@ def batch(
     finally:
         engine.disconnect()
     made = rows.join(planned, on="flight_id").join(found)
-    return made[[*rows.columns, *planned.columns, *(feature.name for feature in features)]]
+    return made[[*rows.columns, *planned.columns, *names[len(SCHEDULE) :]]]
 
 
 def _stored(engine: Any, name: str, table: pd.DataFrame, columns: dict[str, str]) -> ir.Table:
     # With its types said: those of an empty table cannot be guessed.
     schema = dict.fromkeys(CATEGORIES, "string") | columns
     return engine.create_table(name, table[list(schema)], schema=schema)
+
+
+def distinct(features: Iterable[Rolling]) -> tuple[Rolling, ...]:
+    """The features, if their names tell them apart from each other and from all other columns.
+
+    Raises
+    ------
+    ValueError
+        If a name is taken.
+
+    Examples
+    --------
+    >>> distinct([Rolling("temp", "arrivals", ("origin",), 2)])
+    Traceback (most recent call last):
+        ...
+    ValueError: the name 'temp' of a feature is taken; choose another
+    """
+    found = tuple(features)
+    taken = {*SCHEDULE, *MEASURED, *PUBLISHED, "decided_at", "row"}
+    for feature in found:
+        if feature.name in taken:
+            raise ValueError(f"the name {feature.name!r} of a feature is taken; choose another")
+        taken.add(feature.name)
+    return found
 
 
 def rolling(
@@ -212,19 +251,13 @@ def rolling(
     -----
     Reports and the moments asked for (the end and the start of each window) are put in one table and
     summed up in order of time; what the totals grew by from start to end is what the window holds. That
-    is n log n and standard SQL: a union, a sum over a window, joins on equality. A join on a range of
+    is n log n and standard SQL: a union, a sum over a window, a sum by `row`. A join on a range of
     times is quadratic in most engines, and an as-of join is in few.
     """
     reports = {"departures": departures, "arrivals": arrivals}
     found = decisions.select("row")
-    for own in _groups(features):
-        topic, by = own[0].topic, own[0].by
-        start = {f.hours: decisions.decided_at - ibis.interval(hours=f.hours) for f in own}
-        moments = [decisions.select(*by, at=at) for at in (decisions.decided_at, *start.values())]
-        totals = _totals(reports[topic], _DELAY[topic], moments, by)
-        for hours, since in start.items():
-            columns = {f.name: f.figure for f in own if f.hours == hours}
-            found = found.join(_grown(totals, decisions, by, since, columns), "row")
+    for own in _groups(distinct(features)):
+        found = found.join(_grown(_totals(reports[own[0].topic], decisions, own), own), "row")
     return found
 
 
@@ -236,49 +269,101 @@ def _groups(features: Iterable[Rolling]) -> list[list[Rolling]]:
     return list(groups.values())
 
 
-def _totals(
-    reports: ir.Table, delay: str, moments: list[ir.Table], by: tuple[str, ...]
-) -> ir.Table:
-    """For each key: how many reports, late ones and minutes of delay there were up to each moment."""
-    one, none = ibis.literal(1, "int64"), ibis.literal(0, "int64")
-    minutes = reports[delay].cast("int64")
+def _totals(reports: ir.Table, decisions: ir.Table, own: list[Rolling]) -> ir.Table:
+    """The reports, late ones and delays of each decision's key up to its moment, and so many hours before."""
+    topic, by = own[0].topic, own[0].by
+    none, decided_at = ibis.literal(0, "int64"), _moments(decisions.decided_at)
+    moment = decided_at.type()
+    reports = reports.mutate(delay=reports[DELAY[topic]].cast("float64"))
+    reports = reports.filter(reports.delay.abs() <= MAX_DELAY)
     counted = reports.select(
         *by,
-        at=reports.available_at,
-        asked=none,
-        count=one,
-        late=(minutes >= LATE).cast("int64"),
-        delay=minutes,
+        at=reports.available_at.cast(moment),
+        row=none,
+        hours=ibis.literal(-1, "int64"),
+        count=ibis.literal(1, "int64"),
+        late=(reports.delay >= LATE).cast("int64"),
+        delay=(reports.delay * MICROSECONDS + 0.5).floor().cast("int64"),
     )
-    asked = [moment.mutate(asked=one, count=none, late=none, delay=none) for moment in moments]
-    # One row a moment, so that everything reported at one moment enters at once.
-    each = (
-        ibis.union(counted, *asked)
-        .group_by([*by, "at"])
-        .agg(asked=ibis._.asked.sum(), **{part: ibis._[part].sum() for part in _PARTS})
-    )
-    so_far = ibis.cumulative_window(group_by=by, order_by="at")
-    totals = each.mutate(**{part: each[part].sum().over(so_far) for part in _PARTS})
-    # The moments asked for alone: engines that join the totals with themselves stay quick.
-    return totals.filter(totals.asked > 0).drop("asked")
+    ends = [
+        decisions.select(
+            *by,
+            at=(decided_at - ibis.interval(hours=hours)).cast(moment),
+            row=decisions.row.cast("int64"),
+            hours=ibis.literal(hours, "int64"),
+            count=none,
+            late=none,
+            delay=none,
+        )
+        for hours in (0, *sorted({feature.hours for feature in own}))
+    ]
+    told = ibis.union(counted, *ends)
+    # A range, not rows: what is reported at one moment counts at once.
+    so_far = ibis.range_window(preceding=None, following=0, group_by=by, order_by="at")
+    parts = {part: told[part].sum().over(so_far) for part in ("count", "late", "delay")}
+    return told.mutate(**parts).filter(told.hours >= 0)
 
 
-def _grown(
-    totals: ir.Table,
-    decisions: ir.Table,
-    by: tuple[str, ...],
-    since: ir.Value,
-    columns: dict[str, str],
-) -> ir.Table:
-    """The figures of one window: by how much the totals grew from its start to its end."""
-    before = totals.view()
-    joined = decisions.join(totals, [*by, decisions.decided_at == totals.at]).join(
-        before, [*(decisions[name] == before[name] for name in by), since == before.at]
+def _moments(column: ir.Value) -> ir.Value:
+    # Ibis has no name for DuckDB's nanoseconds with a zone, which pandas writes to Parquet.
+    return column if column.type().is_timestamp() else column.cast(_UTC)
+
+
+def _grown(totals: ir.Table, own: list[Rolling]) -> ir.Table:
+    """The figures of each window: by how much the totals grew from its start to its end."""
+
+    def grown(part: str, hours: int) -> Any:
+        ends = (totals[part].sum(where=totals.hours == back) for back in (0, hours))
+        return (next(ends) - next(ends)).cast("int64")
+
+    made = {}
+    for feature in own:
+        count, late, delay = (grown(part, feature.hours) for part in ("count", "late", "delay"))
+        made[feature.name] = {
+            "count": count,
+            "late rate": late.cast("float64") / count.nullif(0),
+            "mean delay": delay.cast("float64") / (count * MICROSECONDS).nullif(0),
+        }[feature.figure]
+    return totals.group_by("row").agg(**made)
+
+
+def observed(weather: ir.Table, decisions: ir.Table) -> ir.Table:
+    """The latest observation at the origin of each decision, as an expression for any SQL engine.
+
+    Parameters
+    ----------
+    weather : ibis table
+        `origin`, `available_at` (once for an origin), and what is measured.
+    decisions : ibis table
+        `origin`, `decided_at` and `row`, a number that tells them apart.
+
+    Returns
+    -------
+    ibis table
+        `row` and the other columns of `weather`, missing before the first observation: the values
+        that `mlsys_lib.examples` finds with `pandas.merge_asof`. The order of rows is the engine's.
+
+    Notes
+    -----
+    The moments of reports and decisions are put in one table; the greatest moment of a report up to
+    a decision's own is that of the report to join, on equality.
+    """
+    decided_at = _moments(decisions.decided_at)
+    moment = decided_at.type()
+    weather = weather.mutate(available_at=weather.available_at.cast(moment))
+    told = weather.select(
+        "origin", at="available_at", reported="available_at", row=ibis.null("int64")
     )
-    grown = {part: (totals[part] - before[part]).cast("int64") for part in _PARTS}
-    rate = {part: grown[part].cast("float64") / grown["count"].nullif(0) for part in _PARTS}
-    made = {"count": grown["count"], "late rate": rate["late"], "mean delay": rate["delay"]}
-    return joined.select(decisions.row, **{name: made[figure] for name, figure in columns.items()})
+    asked = decisions.select("origin", at=decided_at, reported=ibis.null(moment), row="row")
+    so_far = ibis.range_window(preceding=None, following=0, group_by="origin", order_by="at")
+    both = ibis.union(told, asked)
+    latest = both.mutate(reported=both.reported.max().over(so_far)).filter(both.row.notnull())
+    joined = latest.left_join(
+        weather, [latest.origin == weather.origin, latest.reported == weather.available_at]
+    )
+    return joined.select(
+        latest.row, *(weather[n] for n in weather.columns if n not in ("origin", "available_at"))
+    )
 
 
 def published(world: World) -> pd.DataFrame:

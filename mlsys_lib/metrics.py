@@ -499,7 +499,7 @@ def by_day(day: Codes, group: Codes, weight: Array) -> Array:
 def _interval(figures: Array) -> Estimate:
     """The figure on the data itself, which stands first, and the interval of the resampled ones."""
     resampled = figures[1:][~np.isnan(figures[1:])]
-    if np.isnan(figures[0]) or not len(resampled):
+    if not len(resampled):
         raise ValueError("no value on these flights; give late and other ones, on more days")
     low, high = np.percentile(resampled, [2.5, 97.5])
     return Estimate(float(figures[0]), float(low), float(high))

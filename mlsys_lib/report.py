@@ -257,7 +257,8 @@ def _story(
     column = _about(loudest, here, usual)
     ratio = table[loudest].loc[: alert["end"] + pd.Timedelta("7D")].tail(60)
     # What is infinitely far is drawn at the top.
-    ratio = ratio.clip(upper=1.2 * ratio[np.isfinite(ratio)].max(initial=2.0))
+    highest = max([2.0, *ratio[np.isfinite(ratio)]])
+    ratio = ratio.clip(upper=1.2 * highest)
     curves = {f"{loudest} (statistic / threshold)": {"": ratio, "limit": ratio * 0 + 1}}
     both = []
     if len(here) and len(usual):

@@ -93,9 +93,9 @@ def history(
     >>> rows.groupby("split").late.agg(["size", "mean"]).round(2)
            size  mean
     split
-    gap     302  0.55
+    gap     574  0.55
     test    481  0.69
-    train   193  0.33
+    train  6641  0.29
     """
     ahead = checks.duration(lead, "lead")
     if ahead > _LONGEST:

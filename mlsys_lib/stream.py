@@ -1,55 +1,220 @@
 """The same features, one event at a time: windows over what has reached the desk, kept up to date.
 
-`Stream` makes of each `Rolling` what `mlsys_lib.features.rolling` makes of it, with the same values.
+`Windows` makes of each `Rolling` what `mlsys_lib.features.rolling` makes of it, with the same values;
+`Stream` adds the timetable. `batch` and `Stream` are proven equal on every decision of a year.
 """
 
 import math
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from heapq import merge
+from itertools import repeat
+from operator import itemgetter
 from typing import Any
 
 import pandas as pd
 
-from mlsys_lib.events import Event
-from mlsys_lib.features import _DELAY, LATE, ROLLING, SCHEDULE, Rolling, _Span, schedule
+from mlsys_lib import checks
+from mlsys_lib.checks import Moment
+from mlsys_lib.events import TOPICS, Event
+from mlsys_lib.features import (
+    DELAY,
+    LATE,
+    MAX_DELAY,
+    MICROSECONDS,
+    ROLLING,
+    SCHEDULE,
+    Rolling,
+    distinct,
+    schedule,
+)
 from mlsys_lib.world import MEASURED, AvailabilityError
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+_Seen = dict[str, Mapping[str, float]]
+_NOT_MEASURED = dict.fromkeys(MEASURED, math.nan)
 
 
 class _Window:
     """The reports of one key in the last hours, and their sums, kept up to date."""
 
-    __slots__ = ("count", "delay", "late", "reports", "span")
+    __slots__ = ("count", "delay", "late", "reports")
 
-    def __init__(self, hours: int) -> None:
-        self.span = timedelta(hours=hours)
-        self.reports: deque[tuple[datetime, int]] = deque()
+    def __init__(self) -> None:
+        self.reports: deque[tuple[datetime, float]] = deque()
         self.count = self.late = self.delay = 0
 
-    def add(self, at: datetime, delay: int) -> None:
-        self.expire(at)
+    def add(self, at: datetime, delay: float) -> None:
         self.reports.append((at, delay))
         self._count(delay, 1)
 
-    def expire(self, now: datetime) -> None:
-        until = now - self.span
+    def expire(self, until: datetime) -> None:
         while self.reports and self.reports[0][0] <= until:
             self._count(self.reports.popleft()[1], -1)
 
     def figure(self, name: str) -> float:
         if name == "count":
             return self.count
-        total = self.late if name == "late rate" else self.delay
-        return total / self.count if self.count else math.nan
+        if not self.count:
+            return math.nan
+        if name == "late rate":
+            return self.late / self.count
+        return self.delay / (self.count * MICROSECONDS)
 
-    def _count(self, delay: int, sign: int) -> None:
+    def _count(self, delay: float, sign: int) -> None:
         self.count += sign
         self.late += sign * (delay >= LATE)
-        self.delay += sign * delay
+        self.delay += sign * math.floor(delay * MICROSECONDS + 0.5)
+
+
+_EMPTY = _Window()
+
+
+class _Span:
+    """The windows of one topic, kind of key and length, and the features that are read off them."""
+
+    def __init__(self, topic: str, by: tuple[str, ...], hours: int) -> None:
+        self.topic, self.length = topic, timedelta(hours=hours)
+        self.key: Callable[[Mapping[str, Any]], Any] = itemgetter(*by)
+        self.windows: dict[Any, _Window] = {}
+        self.figures: list[tuple[str, str]] = []
+
+
+class Windows:
+    """What the rolling features and the weather are, as of a moment, fed by one report at a time.
+
+    Parameters
+    ----------
+    features : iterable of Rolling, default `ROLLING`
+
+    Notes
+    -----
+    Its state is the reports of the longest window and the latest observation of each airport. It is
+    not stored: after a crash, new windows are fed from the log again, from one longest window back.
+    Each topic has a time of its own, so one that is behind does not hold up the others.
+
+    Examples
+    --------
+    >>> from mlsys_lib import World
+    >>> from mlsys_lib.events import reports
+    >>> world = World("2013-04-22 15:00")
+    >>> windows = Windows()
+    >>> for event in reports(world, since="2013-04-21"):
+    ...     windows.add(event)
+    >>> row = windows.row({"carrier": "DL", "origin": "LGA", "dest": "MCO"}, world.now)
+    >>> row["visib"], row["origin_landed_late_2h"], row["origin_landed_count_2h"]
+    (10.0, 0.41379310344827586, 29)
+    """
+
+    def __init__(self, *, features: Iterable[Rolling] = ROLLING) -> None:
+        spans: dict[tuple[str, tuple[str, ...], int], _Span] = {}
+        for f in distinct(features):
+            span = spans.setdefault((f.topic, f.by, f.hours), _Span(f.topic, f.by, f.hours))
+            span.figures.append((f.name, f.figure))
+        self._spans = list(spans.values())
+        self._weather: _Seen = {}
+        self._told = dict.fromkeys(TOPICS, _NEVER)  # the moment of each topic's latest report
+        self._asked = dict.fromkeys(TOPICS, _NEVER)  # and that of the latest row
+
+    def held(self) -> tuple[int, int]:
+        """How many windows there are, and how many reports they hold."""
+        windows = [window for span in self._spans for window in span.windows.values()]
+        return len(windows), sum(window.count for window in windows)
+
+    def add(self, event: Event) -> None:
+        """Take in one report.
+
+        Parameters
+        ----------
+        event : Event
+            Of `TOPICS`, with the fields that `reports` gives.
+
+        Raises
+        ------
+        ValueError
+            If it is older than a report of its topic that came before, or not newer than a moment
+            that was asked for, or no such report, or without a delay. The state is then as before.
+        """
+        topic, at = event.topic, event.available_at
+        try:
+            checks.one_of(topic, TOPICS, "topic")
+            late = at < self._told[topic] or at <= self._asked[topic]
+            seen, delay, keys = self._read(topic, event.value)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ValueError(
+                f"{event.key} is no report that the features understand: {type(error).__name__} {error}"
+            ) from error
+        if late:
+            raise ValueError(
+                f"{event.key} was available at {at:%Y-%m-%d %H:%M} UTC, but {self._stands(topic)}; feed "
+                "reports in the order of available_at, and all of a moment before you ask for it"
+            )
+        self._told[topic] = at
+        self._weather.update(seen)
+        for span, key in keys.items():
+            window = span.windows.setdefault(key, _Window())
+            window.expire(at - span.length)
+            window.add(at, delay)
+
+    def _read(self, topic: str, value: Mapping[str, Any]) -> tuple[_Seen, float, dict[_Span, Any]]:
+        """What a report says: an observation, or a delay and whose windows it enters."""
+        if topic == "weather":
+            seen = {n: math.nan if value[n] is None else float(value[n]) for n in MEASURED}
+            return {value["origin"]: seen}, 0, {}
+        delay = value[DELAY[topic]]
+        checks.within(delay, -MAX_DELAY, MAX_DELAY, DELAY[topic])
+        keys = {span: span.key(value) for span in self._spans if span.topic == topic}
+        hash(tuple(keys.values()))  # raises here rather than halfway
+        return {}, float(delay), keys
+
+    def _stands(self, topic: str) -> str:
+        moment = max(self._told[topic], self._asked[topic])
+        return f"the stream of {topic} stands at {moment:%Y-%m-%d %H:%M} UTC"
+
+    def row(
+        self, columns: Mapping[str, Any], at: datetime | Mapping[str, datetime]
+    ) -> dict[str, Any]:
+        """The weather and the rolling features of one flight.
+
+        Parameters
+        ----------
+        columns : mapping of str to values
+            `CATEGORIES` of the flight, and whatever else the row shall begin with.
+        at : aware datetime, or mapping of topic to aware datetime
+            As of when; with a mapping, each topic as of its own moment.
+
+        Returns
+        -------
+        dict
+            `columns`, those of `MEASURED`, and the rolling features; what is missing is NaN.
+
+        Raises
+        ------
+        AvailabilityError
+            If reports from after `at` have been added: what was known then is no longer held.
+        KeyError
+            If a column or a topic is missing.
+        """
+        moments = at if isinstance(at, Mapping) else dict.fromkeys(TOPICS, at)
+        for topic, moment in moments.items():
+            if moment < self._told[topic] or moment < self._asked[topic]:
+                raise AvailabilityError(
+                    f"{self._stands(topic)} and would show the decision at {moment:%Y-%m-%d %H:%M} UTC "
+                    "its future; ask in the order of time, or replay the log"
+                )
+        row = {**columns, **self._weather.get(columns["origin"], _NOT_MEASURED)}
+        for span in self._spans:
+            window = span.windows.get(span.key(columns), _EMPTY)
+            window.expire(moments[span.topic] - span.length)
+            for name, figure in span.figures:
+                row[name] = window.figure(figure)
+        self._asked.update(moments)
+        return row
 
 
 class Stream:
-    """The same features, kept up to date by one event at a time.
+    """The same features for the flights of a timetable, fed and asked in the order of time.
 
     Parameters
     ----------
@@ -57,13 +222,9 @@ class Stream:
         The flights that may be asked about, as `published` gives them.
     features : iterable of Rolling, default `ROLLING`
 
-    Notes
-    -----
-    Its state is the reports of the longest window and the latest observation of each airport. It is
-    not stored: after a crash, a new stream reads the log again from one longest window back.
-
     Examples
     --------
+    >>> from mlsys_lib import World
     >>> from mlsys_lib.events import reports
     >>> world = World("2013-04-22 15:00")
     >>> stream = Stream(world.schedule(hours=3))
@@ -77,54 +238,26 @@ class Stream:
     """
 
     def __init__(self, timetable: pd.DataFrame, *, features: Iterable[Rolling] = ROLLING) -> None:
-        self._features = tuple(features)
+        self._features = distinct(features)
+        self._windows = Windows(features=self._features)
         plan = schedule(timetable)
         self._plan = dict(zip(plan.index, plan.itertuples(index=False, name=None), strict=True))
-        self._windows: dict[_Span, dict[tuple[str, ...], _Window]] = {
-            f.span: {} for f in self._features
-        }
-        self._weather: dict[str, Mapping[str, Any]] = {}
-        self._fed = self._asked = datetime.min.replace(tzinfo=UTC)
 
     def __repr__(self) -> str:
-        held = [window for windows in self._windows.values() for window in windows.values()]
-        return f"Stream of {len(self._features)} features: {len(held):,} windows hold {sum(w.count for w in held):,} reports"
+        windows, reports = self._windows.held()
+        return f"Stream of {len(self._features)} features: {windows:,} windows hold {reports:,} reports"
 
     def feed(self, event: Event) -> None:
-        """Take in one report.
+        """Take in one report, as `Windows.add` does."""
+        self._windows.add(event)
 
-        Parameters
-        ----------
-        event : Event
-
-        Raises
-        ------
-        ValueError
-            If it is older than a report fed before, not newer than a decision answered before, or not
-            a report of `TOPICS` with the fields that `reports` gives. The state is then as before.
-        """
-        at = event.available_at
-        if at < self._fed or at <= self._asked:
-            raise ValueError(
-                f"{event.key} was available at {at:%Y-%m-%d %H:%M} UTC, but the stream stands at "
-                f"{max(self._fed, self._asked):%Y-%m-%d %H:%M} UTC; feed reports in the order of available_at, "
-                "and all of a moment before you ask for it"
-            )
-        try:
-            self._take(event)
-        except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"{event.key} is no report that the features understand: {type(error).__name__} {error}"
-            ) from error
-        self._fed = at
-
-    def features(self, flight_id: str, decided_at: datetime) -> dict[str, Any]:
+    def features(self, flight_id: str, decided_at: Moment) -> dict[str, Any]:
         """All features of one decision.
 
         Parameters
         ----------
         flight_id : str
-        decided_at : datetime, aware
+        decided_at : str or datetime
             Not before the latest report fed, nor the latest decision.
 
         Returns
@@ -137,24 +270,13 @@ class Stream:
         AvailabilityError
             If reports from after `decided_at` have been fed.
         ValueError
-            If the timetable lacks the flight.
+            If the timetable lacks the flight, or `decided_at` is no moment.
         """
-        if decided_at < max(self._fed, self._asked):
-            raise AvailabilityError(
-                f"the stream stands at {max(self._fed, self._asked):%Y-%m-%d %H:%M} UTC and would show the decision "
-                f"at {decided_at:%Y-%m-%d %H:%M} UTC its future; ask in the order of time, or replay the log"
-            )
         if flight_id not in self._plan:
             raise ValueError(f"no flight {flight_id!r} in this stream's timetable")
-        self._asked = decided_at
-        row = dict(zip(SCHEDULE, self._plan[flight_id], strict=True))
-        seen = self._weather.get(row["origin"], {})
-        row |= {name: math.nan if (value := seen.get(name)) is None else value for name in MEASURED}
-        for feature in self._features:
-            window = self._window(feature.span, row)
-            window.expire(decided_at)
-            row[feature.name] = window.figure(feature.figure)
-        return row
+        plan = dict(zip(SCHEDULE, self._plan[flight_id], strict=True))
+        at = checks.moment(decided_at, "decided_at").to_pydatetime()
+        return self._windows.row(plan, at)
 
     def play(self, events: Iterable[Event], decisions: pd.DataFrame) -> pd.DataFrame:
         """Feed events and answer decisions as time goes by: what `batch` does, one by one.
@@ -171,39 +293,20 @@ class Stream:
         pandas.DataFrame of shape (n_decisions, n_columns)
             `flight_id`, `decided_at` and the features, in the order of `decisions`.
         """
-        asked = decisions[["flight_id", "decided_at"]].reset_index(drop=True)
-        asked = asked.assign(decided_at=pd.to_datetime(asked.decided_at, utc=True)).sort_values(
-            "decided_at", kind="stable"
-        )
-        coming = iter(events)
-        event = next(coming, None)
-        found = []
-        for flight_id, decided_at in zip(
-            asked.flight_id, pd.DatetimeIndex(asked.decided_at).to_pydatetime(), strict=True
-        ):
-            while event is not None and event.available_at <= decided_at:
-                self.feed(event)
-                event = next(coming, None)
-            found.append(tuple(self.features(flight_id, decided_at).values()))
-        while event is not None:
-            self.feed(event)
-            event = next(coming, None)
+        wanted = ["flight_id", "decided_at"]
+        checks.columns(decisions, wanted, remedy="World.decisions() gives both columns")
+        asked = decisions[wanted].reset_index(drop=True)
+        asked["decided_at"] = checks.moments(asked.decided_at, "decided_at")
+        asked = asked.sort_values("decided_at", kind="stable")
         names = [*SCHEDULE, *MEASURED, *(feature.name for feature in self._features)]
+        # At one moment, the reports before the decision.
+        told = ((event.available_at, 0, event) for event in events)
+        ask = zip(asked.decided_at, repeat(1), asked.flight_id, strict=False)
+        found = []
+        for at, kind, what in merge(told, ask, key=itemgetter(0, 1)):
+            if kind == 0:
+                self.feed(what)
+            else:
+                row = self.features(what, at)
+                found.append([row[name] for name in names])
         return asked.join(pd.DataFrame(found, index=asked.index, columns=names)).sort_index()
-
-    def _take(self, event: Event) -> None:
-        value = event.value
-        if event.topic == "weather":
-            self._weather[value["origin"]] = {name: value[name] for name in MEASURED}
-            return
-        delay = int(value[_DELAY[event.topic]])
-        kept = [self._window(span, value) for span in self._windows if span[0] == event.topic]
-        for window in kept:
-            window.add(event.available_at, delay)
-
-    def _window(self, span: _Span, row: Mapping[str, Any]) -> _Window:
-        windows = self._windows[span]
-        key = tuple(row[name] for name in span[1])
-        if key not in windows:
-            windows[key] = _Window(span[2])
-        return windows[key]

@@ -65,3 +65,29 @@ def winter():
     asked = asked[asked.decided_at < "2013-03-01 05:00"]
     rows = batch(world, asked.iloc[::3])
     return rows[rows.late.notna()].reset_index(drop=True)
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory):
+    """The files of a model that sees everything and of one that needs no feed, small and quickly trained."""
+    from mlsys_lib import World
+    from mlsys_lib.features import FEATURES, SCHEDULE, batch
+    from mlsys_lib.models import boosted, fit
+    from mlsys_lib.package import save
+
+    world = World("2013-02-01")
+    rows = batch(world, world.decisions(since="2013-01-20"))
+    rows = rows[rows.label_status == "matured"]
+    folder = tmp_path_factory.mktemp("models")
+    return tuple(
+        save(fit(lambda s: boosted(s, max_iter=30), rows, columns=columns), folder, rows.tail(500))
+        for columns in (FEATURES, SCHEDULE)
+    )
+
+
+@pytest.fixture(scope="session")
+def models(packages):
+    from mlsys_lib.desk import Models
+    from mlsys_lib.package import load
+
+    return Models(*(load(path) for path in packages), 0.2)

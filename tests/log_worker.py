@@ -22,6 +22,6 @@ def work(path: str, acknowledged: str, start: int) -> None:
             log.append(departure(4 * n + k) for k in range(4))
             print("appended", n, file=notes, flush=True)
             if n % 3 == 0:
-                done = [event.offset for event in log.read(log.position("consumer"), limit=9)]
+                done = [event.offset for event in log.read(log.position("consumer"), 9)]
                 log.commit("consumer", done[-1] + 1)
                 print("committed", done[0], done[-1] + 1, file=notes, flush=True)

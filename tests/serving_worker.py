@@ -35,12 +35,12 @@ def work(
     models: tuple[Path, Path],
     events: Sequence[Event],
 ) -> None:
-    """Append the events that the log lacks, a tick at a time; answer; take a snapshot now and then."""
+    """Append the events that the log lacks, a tick at a time; answer."""
     desk = desk_of(timetable, *models)
     with Log(folder / "log.db") as log:
         notes = os.open(folder / "notes.txt", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-        desk.restore(folder / "snapshot.json", log)
-        waiting, ticks = [], 0
+        desk.resume(log)
+        waiting = []
         for event in events[len(log) :]:
             waiting.append(event)
             if event.topic != CLOCK:
@@ -52,11 +52,9 @@ def work(
                 pass
             for flight_id in flights(timetable, desk.now):
                 os.write(notes, f"{json.dumps(['answered', said(desk, flight_id)])}\n".encode())
-            if (ticks := ticks + 1) % 4 == 0:
-                desk.snapshot(folder / "snapshot.json")
 
 
 def serve(folder: Path, timetable: pd.DataFrame, models: tuple[Path, Path], port: int) -> None:
     """The service over a log that is there."""
-    app = create_app(desk_of(timetable, *models), folder / "log.db", poll=0.02, keep=0.1)
+    app = create_app(desk_of(timetable, *models), folder / "log.db", poll=0.02)
     uvicorn.run(app, port=port, log_level="warning")

@@ -129,10 +129,10 @@ def test_columns_that_are_missing_or_there_twice_are_named_with_where_they_come_
 def test_lengths_must_be_one_and_more_than_none():
     assert checks.same_length(y=[0, 1], p=np.zeros(2), table=pd.DataFrame({"x": [1, 2]})) == 2
     for given_, says in [
-        ({"y": [0, 1], "p": [0.5], "day": [1, 2]}, "y and p and day .* got 2 and 1 and 2"),
-        ({"a": [0] * 6, "b": [0] * 5, "c": [0] * 6}, "got 6 and 5 and 6"),
-        ({"y": [], "p": []}, "got 0 and 0"),
-        ({"y": [1], "p": 0.5}, "got 1 and 0"),
+        ({"y": [0, 1], "p": [0.5], "day": [1, 2]}, "y, p, day .* got 2, 1, 2"),
+        ({"a": [0] * 6, "b": [0] * 5, "c": [0] * 6}, "got 6, 5, 6"),
+        ({"y": [], "p": []}, "got 0, 0"),
+        ({"y": [1], "p": 0.5}, "got 1, 0"),
     ]:
         with pytest.raises(ValueError, match=says):
             checks.same_length(**given_)

@@ -1,6 +1,8 @@
 """The desk: what it answers is what the batch says, whatever broke, and whoever killed it when."""
 
+import itertools
 import json
+import math
 import multiprocessing
 import random
 import sys
@@ -15,11 +17,11 @@ import pandas as pd
 import pytest
 
 from mlsys_lib import World
-from mlsys_lib.desk import Desk, Models, NotReady, _State, answered, keep_answers, score_batch
+from mlsys_lib.desk import Desk, Models, NotReady, answered, keep_answers, score_batch
 from mlsys_lib.events import CLOCK, TOPICS, Event, Log, replay, tick
 from mlsys_lib.features import FEATURES, SCHEDULE, batch, published
-from mlsys_lib.models import boosted, fit
-from mlsys_lib.package import PackageError, load, save
+from mlsys_lib.feeds import Feeds
+from mlsys_lib.package import PackageError
 from mlsys_lib.world import PUBLISHED
 from tests.serving_worker import desk_of, flights, said, work
 
@@ -28,25 +30,9 @@ if sys.platform != "win32":
     processes.set_forkserver_preload(["tests.serving_worker", "onnxruntime"])
 
 STORM = "2013-04-22"
+NOW = datetime(2013, 4, 22, 16, tzinfo=UTC)
+EARLY, LATER = (datetime(2013, month, 10, tzinfo=UTC) for month in (4, 5))
 FLIGHT = "2013-04-22/YV3790/LGA"  # leaves at eight in the evening, UTC
-
-
-@pytest.fixture(scope="session")
-def packages(tmp_path_factory):
-    """A model that sees everything and one that needs no feed, small and quickly trained."""
-    world = World("2013-02-01")
-    rows = batch(world, world.decisions(since="2013-01-20"))
-    rows = rows[rows.label_status == "matured"]
-    folder = tmp_path_factory.mktemp("models")
-    return tuple(
-        save(fit(lambda s: boosted(s, max_iter=30), rows, columns=columns), folder, rows.tail(500))
-        for columns in (FEATURES, SCHEDULE)
-    )
-
-
-@pytest.fixture(scope="session")
-def models(packages):
-    return Models(*(load(path) for path in packages), 0.2)
 
 
 @cache
@@ -86,21 +72,27 @@ def by_desk(desk, events, decisions):
     return decisions.flight_id.map(found).to_numpy()
 
 
-def test_the_service_says_what_the_batch_says_on_every_flight_of_a_month(models):
-    world = World("2013-05-01")
-    decisions = world.decisions(since="2013-04-01 02:30")
-    decisions = decisions[decisions.decided_at > "2013-04-01 00:30+00:00"]
+@pytest.mark.parametrize(
+    ("since", "until", "many"),
+    [
+        ("2013-03-09", "2013-03-12", 1900),  # on the 10th, clocks go forward
+        ("2013-04-22", "2013-04-24", 1200),
+        pytest.param("2013-04-01", "2013-05-01", 28_000, marks=pytest.mark.weekly),
+    ],
+)
+def test_the_service_says_what_the_batch_says_on_every_flight(models, since, until, many):
+    world, start = World(until), World(since).now
+    decisions = world.decisions(since=start + pd.Timedelta("150min"))
     by_batch = score_batch(models.full, world, decisions).probability.to_numpy()
-    events = [
-        *replay(World("2013-04-01"), "2013-03-24", every="1h"),
-        *replay(world, "2013-04-01"),
-    ]
+    history = replay(World(since), start - pd.Timedelta("8D"), every="1h")
+    events = itertools.chain(history, replay(world, since))
     by_service = by_desk(Desk(published(world), models), events, decisions)
-    assert len(by_batch) > 28_000
+    assert len(by_batch) > many
     assert np.array_equal(by_service, by_batch)  # bit for bit
 
 
-ROW = _State.row
+FEED = Feeds.feed
+ROW = Feeds.row
 SKEWS = {
     "late rates in percent": lambda s, plan: {
         name: value * 100 if "_late_" in name else value for name, value in ROW(s, plan).items()
@@ -120,7 +112,7 @@ def test_a_skew_made_on_purpose_is_caught(models, monkeypatch, skew):
     decisions = decisions[decisions.flight_id.isin(timetable.flight_id)]
     by_batch = score_batch(models.full, world, decisions).probability.to_numpy()
     assert np.array_equal(by_desk(Desk(timetable, models), events, decisions), by_batch)
-    monkeypatch.setattr(_State, "row", SKEWS[skew])
+    monkeypatch.setattr(Feeds, "row", SKEWS[skew])
     found = by_desk(Desk(timetable, models), events, decisions)
     assert (found != by_batch).sum() > 10
 
@@ -130,22 +122,27 @@ def test_a_flight_sent_by_its_schedule_gets_the_plan_that_its_id_has(models):
     timetable = timetable[
         timetable.sched_dep.between("2013-03-08 00:00+00:00", "2013-03-14 00:00+00:00")
     ]  # on the 10th, clocks go forward
-    desk = Desk(timetable, models)
+    record = deque()
+    desk = Desk(timetable, replace(models, full=None), record=record)
     desk.feed(tick(datetime(2013, 3, 7, 23, tzinfo=UTC)))
-    for flight in timetable[PUBLISHED].to_dict("records"):
-        assert desk._planned(flight) == desk._planned(flight["flight_id"])
+    flights_ = timetable[PUBLISHED].to_dict("records")
+    for flight in flights_:
+        assert desk.answer(flight).flight_id == desk.answer(flight["flight_id"]).flight_id
+    rows = [row for _, row in record]
+    assert len(rows) > 5000 and rows[::2] == rows[1::2]
 
 
 def test_a_flight_out_of_the_blue_adds_itself_to_its_hour(models):
     timetable, events = day()
-    desk = Desk(timetable, models)
+    record = deque()
+    desk = Desk(timetable, models, record=record)
     for event in events:
         desk.feed(event)
     flight = timetable[timetable.sched_dep > desk.now][PUBLISHED].iloc[0].to_dict()
-    listed = desk._planned(flight["flight_id"])[1]
-    unforeseen = flight | {"flight": 9999, "carrier": "ZZ"}
-    assert desk._planned(unforeseen)[1][5] == listed[5] + 1
-    answer = desk.answer(unforeseen)
+    desk.answer(flight["flight_id"])
+    answer = desk.answer(flight | {"flight": 9999, "carrier": "ZZ"})
+    (_, listed), (_, unforeseen) = record
+    assert unforeseen["hour_flights"] == listed["hour_flights"] + 1
     assert (answer.flight_id, answer.unknown) == (f"{STORM}/ZZ9999/{flight['origin']}", ["carrier"])
 
 
@@ -214,10 +211,10 @@ def test_what_breaks_lets_the_next_rung_answer_and_is_counted(models, monkeypatc
     for event in events:
         desk.feed(event)
     flight = FLIGHT
-    monkeypatch.setattr(_State, "row", lambda *_: {}["store"])
+    monkeypatch.setattr(Feeds, "row", lambda *_: {}["store"])
     answer = desk.answer(flight)
     assert (answer.rung, answer.why, desk.failures) == ("schedule", "KeyError: 'store'", 1)
-    assert "_with_feeds broke" in caplog.text
+    assert "the rung fresh broke" in caplog.text
     desk.models = replace(models, full=None)
     assert desk.answer(flight).why == "no full model is loaded"
     desk.models = replace(models, full=None, schedule=None)
@@ -288,73 +285,146 @@ def test_models_that_do_not_fit_are_refused(models):
         Models(full, schedule, 2)
 
 
-@pytest.mark.parametrize("seed", range(6))
-def test_a_snapshot_taken_anywhere_gives_the_same_answers_afterwards(models, tmp_path, seed):
-    timetable, events = day((("arrivals", (f"{STORM} 13:00", f"{STORM} 14:00")),))
-    cut = random.Random(seed).randrange(len(events) - 2000, len(events))
-    with Log(tmp_path / "log.db") as log:
-        log.append(events)
-        desk, other = Desk(timetable, models), Desk(timetable, models)
-        desk.catch_up(log, limit=cut)
-        desk.snapshot(tmp_path / "snapshot.json")
-        assert other.restore(tmp_path / "snapshot.json", log) and other.offset == cut
-        assert other._state.dump() == desk._state.dump()
+def state(desk, timetable):
+    """All that can be seen of a desk: its clock, its feeds, what it says of some flights, and from which features."""
+    desk.record = deque()
+    for flight in flights(timetable, desk.now):
+        desk.answer(flight)
+    return desk.now, desk.ages(), repr(desk.record)
+
+
+def assert_resumed(models, timetable, events, cut, path, more=()):
+    """A desk that resumes from the first events says what one says that has read them, then and later."""
+    desk, other = Desk(timetable, models), Desk(timetable, models)
+    with Log(path) as log:
+        log.append(events[:cut])
+        while desk.catch_up(log):
+            pass
+        other.resume(log)
+        assert state(other, timetable) == state(desk, timetable)
+        log.append(events[cut:])
         for one in (desk, other):
             while one.catch_up(log):
                 pass
-        assert other._state.dump() == desk._state.dump()
-        assert [other.answer(f) for f in flights(timetable, other.now)] == [
-            desk.answer(f) for f in flights(timetable, desk.now)
-        ]
+        assert state(other, timetable) == state(desk, timetable)
 
 
-def test_a_snapshot_that_is_damaged_or_of_another_log_is_not_used(models, tmp_path, caplog):
-    timetable, events = day()
-    desk, path = Desk(timetable, models), tmp_path / "snapshot.json"
-    with Log(tmp_path / "log.db") as log, Log(tmp_path / "other.db") as other:
+@pytest.mark.parametrize("seed", range(4))
+def test_a_restart_anywhere_gives_the_same_answers_then_and_afterwards(models, tmp_path, seed):
+    outage = (("arrivals", (f"{STORM} 13:00", f"{STORM} 14:00")),)
+    timetable, events = day(outage, since="2013-04-10")
+    cut = random.Random(seed).randrange(len(events) - 2000, len(events))
+    assert_resumed(models, timetable, events, cut, tmp_path / "log.db")
+
+
+@cache
+def weeks(**outages):
+    """Two weeks of April at LaGuardia, a tick every two hours, and the timetable of what follows."""
+    world = World(NOW)
+    timetable = published(world)
+    timetable = timetable[timetable.sched_dep.between(world.now, "2013-04-23 00:00+00:00")]
+    events = replay(world, "2013-04-08", every="2h", outages=outages)
+    at_laguardia = [e for e in events if e.value.get("origin", "LGA") == "LGA"]
+    return timetable[timetable.origin == "LGA"], at_laguardia
+
+
+def test_a_restart_reads_one_longest_window_and_not_the_whole_log(models, tmp_path, monkeypatch):
+    timetable, events = weeks()
+    read = []
+    with Log(tmp_path / "log.db") as log:
         log.append(events)
-        other.append(events[1:])
-        assert not desk.restore(path, log)
-        while desk.catch_up(log):
-            pass
-        desk.snapshot(path)
-        whole = path.read_text()
-        for text in (whole[: len(whole) // 2], whole.replace("LGA", "JFK"), "", "null\nnull"):
-            path.write_text(text)
-            assert not Desk(timetable, models).restore(path, log)
-        path.write_text(whole)
-        assert not Desk(timetable, models).restore(path, other)
-        assert "made from another log" in caplog.text
-        assert Desk(timetable, models).restore(path, log)
+        monkeypatch.setattr(
+            Feeds, "feed", lambda feeds, event: read.append(event) or FEED(feeds, event)
+        )
+        Desk(timetable, models).resume(log)
+    back = NOW - timedelta(days=7, hours=3)
+    assert len(read) < 0.6 * len(events)
+    assert read[0].available_at - back < timedelta(minutes=5)
 
 
-def test_killed_20_times_it_loses_no_event_and_never_answers_from_half_a_state(packages, tmp_path):
+def without_weather(events):
+    return [e for e in events if not (e.topic == "weather" and e.available_at > EARLY)]
+
+
+def and_an_observation_that_comes_much_too_late(events):
+    """Where the reading begins, before any tick says that its feed was complete."""
+    left = without_weather(events)
+    old = next(event for event in left if event.topic == "weather")
+    late = replace(old, key="late", value=old.value | {"visib": 0.1})
+    start = NOW - timedelta(days=7, hours=3)
+    place = next(n for n, event in enumerate(left) if event.available_at >= start) + 1
+    return [*left[:place], late, *left[place:]]
+
+
+def without_arrivals(events):
+    return weeks(arrivals=(EARLY, LATER))[1]
+
+
+def and_a_tick_of(at, value):
+    return lambda events: [*events, Event(CLOCK, "odd", at, at, value)]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        without_weather,
+        and_an_observation_that_comes_much_too_late,
+        without_arrivals,
+        and_a_tick_of(datetime(2099, 1, 1, tzinfo=UTC), {"complete": []}),
+        and_a_tick_of(datetime(2099, 1, 1, tzinfo=UTC), {}),
+        and_a_tick_of(NOW + timedelta(days=3), {}),
+        and_a_tick_of(EARLY, {"complete": [*TOPICS]}),
+    ],
+)
+def test_a_restart_knows_what_was_told_before_the_longest_window(models, tmp_path, change):
+    timetable, events = weeks()
+    events = change(events)
+    assert_resumed(models, timetable, events, len(events), tmp_path / "log.db")
+
+
+@pytest.mark.parametrize(
+    "events", [[], [event for event in weeks()[1][:50] if event.topic != CLOCK]]
+)
+def test_a_restart_from_a_log_without_a_tick_waits_for_one(models, tmp_path, events):
+    desk = Desk(weeks()[0], models)
+    with Log(tmp_path / "log.db") as log:
+        log.append(events)
+        desk.resume(log)
+        assert set(desk.ages().values()) == {math.inf}
+        with pytest.raises(NotReady, match="no tick"):
+            desk.now  # noqa: B018
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kills", [4, pytest.param(45, marks=pytest.mark.weekly)])
+def test_killed_often_it_loses_no_event_and_never_answers_from_half_a_state(
+    packages, tmp_path, kills
+):
     timetable, events = day()
     notes = tmp_path / "notes.txt"
     notes.touch()
     with Log(tmp_path / "log.db") as log:
         log.append(e for e in events if e.available_at <= datetime(2013, 4, 22, 12, tzinfo=UTC))
-    dice, kills = random.Random(1), 0
-    while kills < 20:
+    dice = random.Random(1)
+    for kill in range(kills):
         size = notes.stat().st_size
         process = processes.Process(target=work, args=(tmp_path, timetable, packages, events))
         process.start()
         while process.is_alive() and notes.stat().st_size < size + 400:  # it is at work
             time.sleep(0.001)
         time.sleep(dice.random() * 0.05)
-        assert process.is_alive(), f"it was done after {kills} kills, or broke"
+        assert process.is_alive(), f"it was done after {kill} kills, or broke"
         process.kill()
         process.join()
-        kills += 1
     lines = [json.loads(line) for line in notes.read_text().splitlines()]
     with Log(tmp_path / "log.db") as log:
         stored = [event.key for event in log.read(0, 100_000)]
     acknowledged = [key for kind, keys in lines if kind == "appended" for key in keys]
     answered = [answer for kind, answer in lines if kind == "answered"]
     assert stored == [event.key for event in events][: len(stored)]
-    assert set(acknowledged) <= set(stored) and len(acknowledged) > 100
+    assert set(acknowledged) <= set(stored) and len(acknowledged) > 10 * kills
     uninterrupted = answers(desk_of(timetable, *packages), events, timetable)
-    assert len(answered) > 100
+    assert len(answered) > 10 * kills
     assert [a for a in answered if a not in uninterrupted] == []
     assert {answer[3] for answer in answered} == {"fresh"}
 

@@ -103,7 +103,7 @@ def test_what_has_no_rows_or_no_numbers_is_refused():
             empty()
     with pytest.raises(ValueError, match="new must have one length"):
         Names(["UA"]).chi2([])
-    with pytest.raises(ValueError, match="expected and actual must have one length"):
+    with pytest.raises(ValueError, match="expected, actual must have one length"):
         psi([1, 2], [1])
     with pytest.raises(ValueError, match="bins=0 must lie"):
         edges([1, 2], bins=0)

@@ -60,6 +60,15 @@ def test_a_paired_difference_is_narrower_than_either_interval(graded):
     assert gap.high - gap.low < 0.3 * (alone.high - alone.low)
 
 
+def test_a_difference_is_the_first_less_the_second(graded):
+    day, late, score = graded
+    noisy = score + np.random.default_rng(2).normal(size=len(score)) * 0.5
+    gap = day_block(auc, day, late, score, against=noisy)
+    alone = [day_block(auc, day, late, p, resamples=1).value for p in (score, noisy)]
+    assert gap.value == pytest.approx(alone[0] - alone[1])
+    assert 0 < gap.low < gap.value < gap.high
+
+
 def test_a_model_against_itself_is_a_tie_of_exactly_zero(graded):
     day, late, score = graded
     gap = day_block(auc, day, late, score, against=score)
@@ -86,8 +95,8 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_promises():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (([1, 2], [0, 1], [0.5]), "days, y and p must have one length .* 2, 2 and 1"),
-        (([1, 1, 2, 2, 3, 3], [0, 1, 0, 1, 0], [0.5] * 6), "one length .* 6, 5 and 6"),
+        (([1, 2], [0, 1], [0.5]), "days, y, p must have one length .* 2, 2, 1"),
+        (([1, 1, 2, 2, 3, 3], [0, 1, 0, 1, 0], [0.5] * 6), "one length .* 6, 5, 6"),
         (([], [], []), "one length of one or more"),
         (([1, 1], [0, 1], [0.1, 0.2]), "one day .* at least two"),
         (([1, 2], [0, np.nan], [0.1, 0.2]), "y holds 1 missing .* position 1"),
@@ -112,7 +121,7 @@ def test_bad_input_is_named(arguments, message):
 @pytest.mark.parametrize(
     ("against", "message"),
     [
-        ([0.1], "days, y, p and against must have one length"),
+        ([0.1], "days, y, p, against must have one length"),
         ([0.1, np.nan], "against holds 1 missing"),
         ([0.1, -np.inf], "against holds 1 missing or infinite"),
     ],
@@ -217,6 +226,7 @@ def test_a_tie_is_an_interval_that_holds_zero(ends, tie):
     ("ends", "text"),
     [
         ((0.7454, 0.722, 0.7694), "0.745 [0.722, 0.769]"),
+        ((0.7454, 0.7425, 0.7478), "0.745 [0.743, 0.748]"),
         ((12345.678, 11000, 13000), "12345.678 [11000.000, 13000.000]"),
         ((0.74412, 0.74402, 0.74427), "0.7441 [0.7440, 0.7443]"),
         ((1.2e-6, -3e-6, 4e-6), "0.000001 [-0.000003, 0.000004]"),
@@ -290,6 +300,21 @@ def test_a_price_that_cannot_be_is_named(prices, message):
 def test_a_threshold_that_is_no_probability_is_refused(threshold):
     with pytest.raises(ValueError, match=r"threshold=.* must lie from 0 to 1"):
         cost(300, 60, threshold=threshold)
+
+
+def test_the_interval_of_a_mean_is_as_wide_as_theory_says():
+    """Simulated: 95 % of a mean of 400 days lie within 1.96 of its standard errors."""
+    totals = np.random.default_rng(7).normal(100, 15, 400)
+    got = per_day(np.arange(400), totals, resamples=4000)
+    wide = 2 * 1.96 * totals.std() / 20
+    assert got.high - got.low == pytest.approx(wide, rel=0.05)
+    assert got.value == pytest.approx(totals.mean())
+
+
+def test_a_sure_prediction_costs_nothing_where_it_is_right_and_is_capped_where_wrong():
+    sure, one, none = np.array([0.0, 1.0]), np.array([0.0, 1.0]), np.array([1.0, 0.0])
+    assert log_loss(sure, late=one, other=none) == pytest.approx(0, abs=1e-11)
+    assert log_loss(sure, late=none, other=one) == pytest.approx(-np.log(1e-12), rel=1e-4)
 
 
 def test_a_price_of_nothing_is_a_price():

@@ -1,6 +1,7 @@
 """What `make lab` does to the reader's folder, rule by rule."""
 
 import json
+import os
 
 import nbformat
 import pytest
@@ -115,7 +116,7 @@ def test_an_interrupted_write_leaves_the_old_file(course, mine, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(reader_copies.os, "replace", interrupt)
+    monkeypatch.setattr(os, "replace", interrupt)
     with pytest.raises(KeyboardInterrupt):
         hand_out(course, mine)
     assert (mine / "01.ipynb").read_bytes() == before

@@ -120,7 +120,10 @@ def test_a_slice_that_errs_alike_on_each_day_is_found():
         (lambda rows, day, late, p: (rows, day, late, p, ["a", "c"]), r"lacks \['c'\]"),
         (lambda rows, day, late, p: (rows, day, late, p, []), "columns is empty"),
         (lambda rows, day, late, p: (rows, day, late, p, ["a", "a"]), "two slices are called 'a="),
-        (lambda rows, day, late, p: (rows[["a", "a"]], day, late, p, ["a"]), r"\['a'\] twice"),
+        (
+            lambda rows, day, late, p: (rows[["a", "a"]], day, late, p, ["a"]),
+            r"\['a'\] more than once",
+        ),
         (lambda rows, day, late, p: (rows, day, late, p * np.nan, ["a"]), "p holds 20000 missing"),
     ],
 )

@@ -17,7 +17,7 @@ from mlsys_lib.desk import Desk, Models
 from mlsys_lib.features import published
 from mlsys_lib.serving import Service
 
-RULES = files("mlsys_lib") / "alerts.yml"
+RULES = files("mlsys_lib") / "rules.yml"
 GROUPS = yaml.safe_load(RULES.read_text("utf-8"))["groups"]
 ALERTS = {rule["alert"]: rule for group in GROUPS for rule in group["rules"] if "alert" in rule}
 MADE = [rule["record"] for group in GROUPS for rule in group["rules"] if "record" in rule]
@@ -161,7 +161,7 @@ def test_each_alert_says_how_urgent_it_is_and_what_to_do():
 def test_each_series_of_a_rule_is_one_that_the_service_has(tmp_path):
     world = World("2013-04-22 12:00")
     desk = Desk(published(world), Models(None, None, 0.24))
-    service = Service(desk, tmp_path / "log.db", tmp_path, tmp_path / "snapshot.json", 1, 60)
+    service = Service(desk, tmp_path / "log.db", tmp_path, 1)
     text = generate_latest(service.metrics.registry).decode()
     had = {s.name for family in text_string_to_metric_families(text) for s in family.samples}
     for group in GROUPS:

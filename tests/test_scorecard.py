@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from mlsys_lib import World, examples
-from mlsys_lib.drift import Labels, calibrate, ratios
+from mlsys_lib.drift import Labels, Univariate
 from mlsys_lib.faults import REAL
 from mlsys_lib.world import local_day
 
@@ -44,37 +44,33 @@ def test_labels_that_lack_are_counted_again(card, tool):
     """The one monitor that needs no feature and no model."""
     world = World("2013-12-31").hindsight()
     rows = examples(world, world.decisions(since="2013-02-01 05:00"))
-    rows = rows.assign(carrier=rows.flight_id.str.split("/").str[1].str[:2])
+    # Of the features the detector wants the airline alone; the table of days a probability, whatever it is.
+    rows = rows.assign(carrier=rows.flight_id.str.split("/").str[1].str[:2], probability=0.2)
     days = local_day(rows.decided_at)
     rows = rows[tool["undisturbed"](days) & (days >= "2013-02-01")]
 
-    def made(reference, watched, rate):
-        detector = Labels()
-        return {
-            "labels that lack": ratios(
-                detector, calibrate(detector, reference, rate=rate), watched, wait="2D"
-            )
-        }
-
-    found = tool["false_alarms"](tool["monitored"](rows, rows, made)).loc["labels that lack"]
+    detectors = {"labels that lack": Labels()}
+    found = tool["false_alarms"](tool["monitored"](rows, rows, detectors)).loc["labels that lack"]
     written = card.loc["labels that lack"]
     assert written["alarms on undisturbed days"] == f"{found.alarms} of {found.days}"
     assert written["promised (95 %)"] == f"{found.low} to {found.high}"
 
 
-def test_no_week_is_judged_by_itself(tool):
+def test_no_week_is_judged_by_itself(tool, monkeypatch):
     """Whatever calibration gets, the days that it then judges are not among them."""
     at = pd.date_range("2013-05-06 16:00", "2013-06-30 16:00", freq="D", tz="UTC")
     rows = pd.DataFrame({"decided_at": at})
     seen = []
 
-    def made(reference, watched, rate):
+    def made(reference, watched, *, rate, days, detectors):
         table = pd.DataFrame({"n": float(len(seen))}, watched.decided_at + pd.Timedelta("12h"))
-        table.attrs["wait"] = "0D"
         seen.append(set(local_day(reference.decided_at)))
         return {"one": table}
 
-    table = tool["monitored"](rows, rows, made)["one"]
+    monkeypatch.setitem(tool["monitored"].__globals__, "standard_monitors", made)
+    table = tool["monitored"](rows, rows, {"one": Univariate(columns=["visib"])})["one"]
     assert len(table) == len(rows)
-    for day, half in zip(tool["judged"](table), table.n, strict=True):
+    for day, half in zip(
+        tool["judged"](table, Univariate(columns=["visib"])), table.n, strict=True
+    ):
         assert pd.Timestamp(day) not in seen[int(half)]

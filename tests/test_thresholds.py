@@ -71,6 +71,19 @@ def test_the_promised_rate_holds_on_days_that_calibration_has_not_seen(detector,
     assert alarms <= binom.ppf(0.995, checks, promised)
 
 
+@pytest.mark.slow
+def test_data_checks_alarm_more_often_in_other_weeks_but_only_on_records_and_holidays(quiet):
+    """Ranges and volumes of half a summer do not hold what the other weeks bring; over a year they do."""
+    loud = []
+    for reference, held_out in (quiet, quiet[::-1]):
+        detector = Quality()
+        thresholds = calibrate(detector, reference)
+        table = ratios(detector, thresholds, held_out, days=day_of(held_out).unique())
+        loud += table[table.max(axis=1) >= 1].idxmax(axis=1).to_list()
+    assert 5 < len(loud) < 15
+    assert all(name == "volume" or name.endswith(" outside") for name in loud)
+
+
 def simulated(days, seed, rows=48):
     rng = np.random.default_rng(seed)
     at = pd.date_range("2013-01-01 05:00", periods=days * rows, freq=f"{1440 // rows}min", tz="UTC")

@@ -19,10 +19,10 @@ import pandas as pd
 from scipy.stats import binom
 
 from mlsys_lib import World
-from mlsys_lib.alerts import alerts, losses, scorecard, standard_monitors
+from mlsys_lib.alerts import alerts, losses, scorecard, standard_detectors, standard_monitors
 from mlsys_lib.faults import REAL, scenario
-from mlsys_lib.features import batch
 from mlsys_lib.models import boosted, fit
+from mlsys_lib.store import history
 from mlsys_lib.world import local_day
 
 TARGET = Path(__file__).parents[1] / "book" / "_static" / "scorecard.csv"
@@ -41,26 +41,24 @@ def undisturbed(days):
     return ~np.any([(noon >= event.start) & (noon < event.end) for event in EVENTS], axis=0)
 
 
-def judged(table):
+def judged(table, detector):
     """The local day that each check of a monitor is about."""
-    wait = pd.Timedelta(table.attrs["wait"]) + pd.Timedelta("12h")
-    return local_day(pd.Series(table.index - wait)).to_numpy()
+    return local_day(pd.Series(table.index - detector.wait - pd.Timedelta("12h"))).to_numpy()
 
 
-def monitored(clean, rows, make=standard_monitors):
+def monitored(clean, rows, detectors=None):
     """The ratios of each monitor, every week by thresholds from the weeks of the other kind."""
-    days = local_day(clean.decided_at)
+    days, watched = local_day(clean.decided_at), local_day(rows.decided_at).unique()
     quiet, odd = undisturbed(days), week_is_odd(days)
-    halves = [make(clean[quiet & (odd != half)], rows, RATE) for half in (False, True)]
     made = {}
-    for name in halves[0]:
-        own = [
-            table[week_is_odd(judged(table)) == half]
-            for half, table in zip((False, True), (half[name] for half in halves), strict=True)
-        ]
-        made[name] = pd.concat(own).sort_index()
-        made[name].attrs = own[0].attrs
-    return made
+    for half in (False, True):
+        own = detectors or standard_detectors()
+        others = clean[quiet & (odd != half)]
+        tables = standard_monitors(others, rows, rate=RATE, days=watched, detectors=own)
+        for name, table in tables.items():
+            weeks = week_is_odd(judged(table, own[name])) == half
+            made.setdefault(name, []).append(table[weeks])
+    return {name: pd.concat(parts).sort_index() for name, parts in made.items()}
 
 
 def false_alarms(monitors):
@@ -80,7 +78,7 @@ def false_alarms(monitors):
 def served():
     """The log of the year, and how to score it again after something was changed in it."""
     world = World("2013-12-31").hindsight()
-    rows = batch(world, world.decisions(since="2013-01-01 05:00"))
+    rows = history(world)
     month = local_day(rows.decided_at).dt.month
     models = {}
     for number in range(2, 13):

@@ -554,7 +554,7 @@ def by_hand(tuned, later):
         "The record holds texts: turn each option into what it was. literal_eval('40') is 40, literal_eval('0.3') "
         "is 0.3. The rows are those whose label was known at trained_until.",
         "options = {name: literal_eval(text) for name, text in record.items() if name not in others}; then "
-        "fit(partial(boosted, **options), known, columns).",
+        "fit(partial(boosted, **options), known, columns=columns).",
     ]
 )
 def reproduce(record, rows, now):
