@@ -43,14 +43,10 @@ class Detector(ABC):
     columns : iterable of str
         Of the tables that it is given.
 
-    Attributes
-    ----------
-    statistics : list of str
-        What `score` gives, once it is fitted.
-    wait : pandas.Timedelta
-        How long after its end a day can be scored.
-    remembers : bool
-        Whether it goes on from window to window.
+    Notes
+    -----
+    `statistics` lists what `score` gives, once it is fitted; `wait` is how long after its end a day can be
+    scored; `remembers` says whether it goes on from window to window.
     """
 
     statistics: list[str]

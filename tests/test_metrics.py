@@ -303,12 +303,35 @@ def test_a_threshold_that_is_no_probability_is_refused(threshold):
 
 
 def test_the_interval_of_a_mean_is_as_wide_as_theory_says():
-    """Simulated: 95 % of a mean of 400 days lie within 1.96 of its standard errors."""
-    totals = np.random.default_rng(7).normal(100, 15, 400)
+    """Simulated: 95 % of a mean of 400 days lie within 1.96 of its standard errors, whatever their order."""
+    totals = np.sort(np.random.default_rng(7).normal(100, 15, 400))
     got = per_day(np.arange(400), totals, resamples=4000)
-    wide = 2 * 1.96 * totals.std() / 20
-    assert got.high - got.low == pytest.approx(wide, rel=0.05)
+    half = 1.96 * totals.std() / 20
     assert got.value == pytest.approx(totals.mean())
+    assert got.high - got.low == pytest.approx(2 * half, rel=0.05)
+    assert (got.high + got.low) / 2 == pytest.approx(totals.mean(), abs=0.1 * half)
+
+
+def test_the_order_of_rows_does_not_matter(graded):
+    day, late, score = (part[:2000] for part in graded)
+    mixed = np.random.default_rng(0).permutation(2000)
+    names = np.array([f"day {one:02}" for one in day])
+    plain = day_block(auc, names, late, score, resamples=50)
+    again = day_block(auc, names[mixed], late[mixed], score[mixed], resamples=50)
+    assert repr(again) == repr(plain)
+
+
+def test_a_metric_sees_every_score_where_they_are_few():
+    """As a metric of one's own needs that looks scores up: a thousand, most of them rare."""
+    score = np.concatenate([np.arange(1000.0), np.zeros(20_000)])
+    seen = []
+
+    def watched(score, late, other):
+        seen.append(score)
+        return late.sum(axis=-1)
+
+    day_block(watched, np.arange(len(score)) % 7, score > 3, score, resamples=1)
+    np.testing.assert_array_equal(seen[0], np.arange(1000.0))
 
 
 def test_a_sure_prediction_costs_nothing_where_it_is_right_and_is_capped_where_wrong():

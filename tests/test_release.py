@@ -70,6 +70,29 @@ def test_small_slices_are_left_out(graded):
     assert "half=1, few=False" in table.index
 
 
+def test_a_slice_of_just_enough_flights_is_kept(graded):
+    day, late, score = graded
+    rows = pd.DataFrame({"first": np.where(np.arange(len(day)) % 100 < 2, "two a day", "others")})
+    for at_least, found in ((400, 2), (401, 1)):
+        assert len(slices(rows, day, late, score, rows, at_least=at_least)) == found
+
+
+@pytest.mark.parametrize("at_least", [0, -5, 2.5, "many"])
+def test_enough_flights_are_a_whole_number(graded, at_least):
+    day, late, score = graded
+    rows = pd.DataFrame({"a": day % 2})
+    with pytest.raises(ValueError, match=f"at_least={at_least!r} must be a whole number"):
+        slices(rows, day, late, score, ["a"], at_least=at_least)
+
+
+def test_the_order_of_rows_does_not_change_the_table(graded, sliced):
+    day, late, score = graded
+    rows, table = sliced
+    mixed = np.random.default_rng(0).permutation(len(day))
+    again = slices(rows.iloc[mixed], day[mixed], late[mixed], score[mixed], list(rows), at_least=1)
+    pd.testing.assert_frame_equal(again, table)
+
+
 def test_labels_of_minus_one_and_percentages_are_refused_by_slices():
     rng = np.random.default_rng(0)
     days, y = np.repeat(np.arange(50), 20), (rng.random(1000) < 0.3).astype(int)
@@ -281,6 +304,8 @@ def test_a_report_has_a_figure_for_each_criterion_and_no_other():
     assert "| bias | at most 0.02 | 0.03 | fail |" in text
     assert "| AUC | at least 0.7 | 0.740 [0.720, 0.760] | pass |" in text
     assert f"pass 1, open 0, fail 1. Criteria {digest(rules)}" in text
+    both = release_report("M", rules, {"AUC": 0.8, "bias": Estimate(0.01, 0.0, 0.02)})
+    assert "pass 2, open 0, fail 0" in both
     for figures in ({"bias": 0.01}, {"bias": 0.01, "AUC": 0.8, "new": 1.0}):
         with pytest.raises(ValueError, match=r"AUC|new"):
             release_report("M", rules, figures)

@@ -168,9 +168,9 @@ def best_threshold(costs):
 
     `costs` has the prices "hit", "miss", "false alarm" and "quiet", as before. A right
     decision may cost something too. A false alarm always costs more than a quiet
-    flight; a hit may cost more than a miss. Give the probability at which both decisions
-    cost the same, not rounded; math.inf where flagging saves nothing even if the flight
-    is late.
+    flight; a hit may cost more than a miss. Give the probability at which both
+    decisions cost the same, not rounded; math.inf where flagging saves nothing even if
+    the flight is late.
     """
     gain = costs["miss"] - costs["hit"]  # blank
     loss = costs["false alarm"] - costs["quiet"]  # blank
