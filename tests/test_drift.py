@@ -116,7 +116,7 @@ def test_checks_count_what_their_names_say():
 
 
 def test_rows_that_are_due_are_those_of_the_weekday():
-    days = USUAL.decided_at.dt.tz_convert("America/New_York").dt.dayofweek
+    days = USUAL.decided_at.dt.tz_convert("America/New_York").dt.day_of_week
     fewer = USUAL[(days != 5) | (USUAL.index % 2 == 0)]  # half as many on Saturdays
     detector = Quality(columns=["visib"]).fit(fewer)
     for moment, rows in fewer.groupby(local_day(fewer.decided_at)):

@@ -360,7 +360,7 @@ def test_checks_stay_at_midnight_when_clocks_change():
 # Doors
 
 
-def test_a_rate_that_the_days_cannot_show_is_refused(quiet):
+def test_a_rate_that_the_days_cannot_show_is_refused():
     with pytest.raises(ValueError, match="20 days cannot promise one false alarm in 30"):
         calibrate(Univariate(columns=["visib"]), simulated(20, 0))
     with pytest.raises(ValueError, match="7 days cannot promise one false alarm in 2"):
