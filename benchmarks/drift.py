@@ -30,22 +30,16 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("NML_DISABLE_USAGE_LOGGING", "1")
 
-import duckdb
 import numpy as np
 import pandas as pd
 from scipy.stats import chi2_contingency, ks_2samp
 
 from mlsys_lib import World
-from mlsys_lib.drift import (
-    Alibi,
-    Binned,
-    Names,
-    Numbers,
-    RandomFeatures,
-    edges,
-    histogram_sql,
-)
-from mlsys_lib.features import CATEGORIES, batch
+from mlsys_lib.alibi import Alibi
+from mlsys_lib.distances import Names, Numbers
+from mlsys_lib.drift import Binned, RandomFeatures
+from mlsys_lib.features import CATEGORIES
+from mlsys_lib.store import history
 
 NUMBERS = [
     "temp",
@@ -67,8 +61,8 @@ def decisions() -> pd.DataFrame:
     tables = []
     for year in (2013, 2023):
         world = World(f"{year}-12-31").hindsight()
-        asked = world.decisions(since=f"{year}-01-02")
-        tables.append(batch(world, asked)[["flight_id", "decided_at", *COLUMNS]].dropna())
+        made = history(world, since=f"{year}-01-02")
+        tables.append(made[["flight_id", "decided_at", *COLUMNS]].dropna())
     rows = pd.concat(tables, ignore_index=True).sample(frac=1, random_state=0, ignore_index=True)
     return rows.astype(dict.fromkeys(CATEGORIES, "category"))
 
@@ -157,13 +151,6 @@ def others(reference: pd.DataFrame, new: pd.DataFrame, repeat: int) -> dict[str,
         detector.fit(reference)
         fit = time.process_time() - start
         table[name] = {"fit": fit, "check": best(lambda: detector.score(new), repeat)}  # noqa: B023
-    with duckdb.connect() as engine:
-        engine.execute("SET threads = 1")
-        engine.execute("CREATE TABLE log AS SELECT * FROM new")
-        queries = [histogram_sql("log", c, edges(reference[c])) for c in NUMBERS]
-        queries += [f"SELECT {c}, count(*) FROM log GROUP BY 1" for c in CATEGORIES]
-        run = lambda: [engine.execute(query).fetchall() for query in queries]  # noqa: E731
-        table["PSI's counts in DuckDB"] = {"fit": np.nan, "check": best(run, repeat)}
     if find_spec("evidently"):
         from evidently import Report
         from evidently.presets import DataDriftPreset

@@ -20,7 +20,7 @@ import pandas as pd
 from markupsafe import Markup
 
 from mlsys_lib import checks
-from mlsys_lib.alerts import Policy, alerts, performance
+from mlsys_lib.alerts import Policy, alerts, performance, standard_detectors
 from mlsys_lib.distances import edges, floats
 from mlsys_lib.drift import Detector
 from mlsys_lib.features import CATEGORIES
@@ -59,7 +59,7 @@ def report(
         The ratios of each, as `mlsys_lib.alerts.standard_monitors` gives them.
     detectors : mapping of str to Detector, optional
         Theirs, by the same names: how long they wait says on which days the rows behind an alert were
-        decided. One that is not named does not wait.
+        decided. The `standard_detectors` unless you say otherwise; one that is not named does not wait.
     policy : Policy, optional
         What makes alerts of them.
     scrapes : mapping of float to str, optional
@@ -88,7 +88,7 @@ def report(
         for alert in alerts(table, policy=policy).to_dict("records")
     ]
     sent.sort(key=lambda alert: alert["start"])
-    waits = {name: detector.wait for name, detector in (detectors or {}).items()}
+    waits = {name: detector.wait for name, detector in (detectors or standard_detectors()).items()}
     page = {
         "days": sorted(set(rows.day)),
         "decisions": len(rows),

@@ -59,8 +59,8 @@ def calibrate(detector: Detector, reference: Rows, *, rate: float = 1 / 30) -> p
     drawn in weeks so that neighbours stay neighbours (Künsch 1989, "The jackknife and the bootstrap for
     general stationary observations", Annals of Statistics 17). Each week is centred on the mean of the
     others, as the weeks to come will be. A bias that moves with the season outlasts a week, and a chart with
-    a long memory sums it up: where it is much of the slack of `PageHinkley`, weeks that it has not seen
-    exceed the limit more often than promised.
+    a long memory sums it up: with a reference of few weeks, or where the bias is much of the slack of
+    `PageHinkley`, weeks that it has not seen exceed the limit more often than promised.
 
     Examples
     --------

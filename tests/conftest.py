@@ -34,11 +34,12 @@ def served():
 def quiet(served):
     """The days without a recorded event, in two halves of alternating weeks."""
     from mlsys_lib.faults import REAL
+    from mlsys_lib.world import local_day
 
     disturbed = pd.Series(False, served.index)
     for event in REAL:
         disturbed |= served.decided_at.between(event.start, event.end, "left")
-    even = served.decided_at.dt.isocalendar().week % 2 == 0
+    even = local_day(served.decided_at).dt.isocalendar().week % 2 == 0
     return served[even & ~disturbed], served[~even & ~disturbed]
 
 

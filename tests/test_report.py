@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from prometheus_client import generate_latest
 
-from mlsys_lib import World
+from mlsys_lib import World, examples
 from mlsys_lib.alerts import alerts
 from mlsys_lib.desk import Desk, Models
 from mlsys_lib.drift import Labels, Quality, Univariate
@@ -60,10 +60,21 @@ def scrapes():
     return made
 
 
-@pytest.fixture
-def page(told, scrapes, tmp_path):
-    path = report(tmp_path / "morning.html", *told, detectors=DETECTORS, scrapes=scrapes)
-    return path.read_text(encoding="utf-8")
+@pytest.fixture(scope="module")
+def written(told, scrapes, tmp_path_factory):
+    path = tmp_path_factory.mktemp("page") / "morning.html"
+    return report(path, *told, detectors=DETECTORS, scrapes=scrapes)
+
+
+@pytest.fixture(scope="module")
+def page(written):
+    return written.read_text(encoding="utf-8")
+
+
+def loud(days, **ratios):
+    """Simulated: the ratios of one monitor, checked at the midnights after so many days of August."""
+    checked = pd.date_range("2013-08-02 04:00", periods=days, tz="UTC")
+    return {"checks": pd.DataFrame(0.0, checked, ["visib"]).assign(**ratios)}
 
 
 def test_each_alert_has_its_story_and_the_rows_behind_it(told, page):
@@ -107,10 +118,11 @@ def test_it_needs_nothing_from_elsewhere(page):
 
 
 def test_a_page_that_exists_stays_unless_told_otherwise(told, tmp_path, monkeypatch):
+    rows, reference, _ = told
     path = tmp_path / "morning.html"
     path.write_text("yesterday")
     with pytest.raises(FileExistsError, match="replace=True"):
-        report(path, *told)
+        report(path, rows, reference, loud(3))
     assert path.read_text() == "yesterday"
 
     def full(*_):
@@ -119,24 +131,113 @@ def test_a_page_that_exists_stays_unless_told_otherwise(told, tmp_path, monkeypa
     with monkeypatch.context() as broken:
         broken.setattr(os, "replace", full)
         with pytest.raises(OSError, match="no space"):
-            report(path, *told, replace=True)
-    assert path.read_text() == "yesterday"
-    assert "The service" not in report(path, *told, replace=True).read_text(encoding="utf-8")
-
-
-def test_a_quiet_week_is_a_page_as_well(told, tmp_path):
-    rows, reference, monitors = told
-    silent = {name: table * 0 for name, table in monitors.items()}
-    assert "0 alerts" in report(tmp_path / "quiet.html", rows, reference, silent).read_text()
+            report(path, rows, reference, loud(3), replace=True)
+    assert path.read_text() == "yesterday" and os.listdir(tmp_path) == ["morning.html"]
+    quiet = report(path, rows, reference, loud(3), replace=True).read_text(encoding="utf-8")
+    assert "The service" not in quiet and "0 alerts" in quiet
 
 
 def test_days_that_cannot_be_judged_yet_are_no_gap_in_the_figures(told, tmp_path, caplog):
-    rows, reference, monitors = told
+    rows, reference, _ = told
     pending = local_day(rows.decided_at) >= "2013-08-20"
     waiting = rows.assign(late=rows.late.mask(pending), labelled_at=rows.labelled_at.mask(pending))
-    page = unquote(report(tmp_path / "today.html", waiting, reference, monitors).read_text("utf-8"))
-    assert ">came<" in page and ">expected<" in page
+    page = report(tmp_path / "today.html", waiting, reference, loud(3)).read_text("utf-8")
+    assert ">came<" in unquote(page) and ">expected<" in unquote(page)
     assert not caplog.records  # matplotlib logs what it cannot place
+
+
+def test_on_the_first_morning_no_outcome_is_known_and_the_page_is_written(tmp_path, caplog):
+    world = World("2013-02-01")
+    asked = world.decisions(since="2013-01-10")
+    rows = examples(world, asked[["flight_id", "decided_at"]]).assign(probability=0.2)
+    usual, live = rows[rows.decided_at < "2013-01-28"], rows[rows.decided_at >= "2013-01-28"]
+    live = live.assign(late=np.nan, labelled_at=live.labelled_at.where(live.labelled_at.isna()))
+    fired = pd.DataFrame({"visib": [1.5]}, pd.to_datetime(["2013-01-30 05:00"], utc=True))
+    page = report(tmp_path / "a.html", live, usual, {"checks": fired})
+    assert page.stat().st_size > 10_000
+    # ... and where the log has no such column yet, and neither has the reference.
+    bare = [table.drop(columns=["late", "labelled_at"]) for table in (live, usual)]
+    text = report(tmp_path / "b.html", *bare, {"checks": fired}).read_text("utf-8")
+    assert "1 alerts" in text and ">came<" not in unquote(text)
+    assert not caplog.records
+
+
+def test_an_hour_without_a_decision_is_a_page(told, tmp_path, caplog):
+    rows, reference, _ = told
+    checks = {"volume": [np.inf, 0.5], "visib": [0.0, 2.0]}
+    for name, table in (("rows", rows[:0]), ("neither", rows[:0])):
+        usual = reference if name == "rows" else reference[:0]
+        page = report(tmp_path / f"{name}.html", table, usual, loud(2, **checks)).read_text("utf-8")
+        assert "The desk, without a decision" in page and "0 decisions, 2 alerts" in page
+        assert page.count("Nothing was decided on these days.") == 2
+    assert not caplog.records
+
+
+def test_an_alert_on_a_day_without_rows_is_told(told, tmp_path, caplog):
+    rows, reference, _ = told
+    kept = rows[local_day(rows.decided_at) != "2013-08-09"]
+    detector = Quality(columns=["visib"])
+    table = ratios(detector, calibrate(detector, reference, rate=0.1), kept)
+    page = report(tmp_path / "dark.html", kept, reference, {"checks": table}).read_text("utf-8")
+    story = page.split("09 August")[1][:200]
+    assert "beyond any threshold" in story and "Nothing was decided on these days." in page
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("statistic", "column"),
+    [
+        ("visib gaps", "visib"),
+        ("temp", "temp"),
+        ("cost", "residual"),
+        ("volume", "probability"),
+        ("EV", "hours_to_label"),
+        ("no such column", "probability"),
+        ("carrier unseen", "carrier"),
+        ("new", "hours_to_label"),
+    ],
+)
+def test_a_story_shows_the_column_that_fired(statistic, column, told, tmp_path):
+    rows, reference, _ = told
+    rows = rows.assign(carrier=rows.carrier.replace("DL", "XX"))
+    fired = loud(2, **{statistic: [2.0, 0.0]})
+    page = unquote(report(tmp_path / "a.html", rows, reference, fired).read_text("utf-8"))
+    assert f"{column}, then and now" in page
+    carriers = set(re.findall(r"2013-08-0\d/(\w\w)", page.split("rows-1")[-1]))
+    assert {"EV": carriers == {"EV"}, "new": carriers <= {"DL"}}.get(statistic, len(carriers) > 2)
+
+
+@pytest.mark.parametrize("lacking", ["visib", "carrier"])
+def test_a_column_that_is_missing_or_full_of_nonsense_stops_no_page(
+    lacking, told, tmp_path, caplog
+):
+    rows, reference, _ = told
+    fired = loud(2, **{lacking: [2.0, 0.0], "EV": [3.0, 0.0]})
+    for name, live, usual in (
+        ("rows", rows.drop(columns=lacking), reference),
+        ("reference", rows, reference.drop(columns=lacking)),
+        ("gone", rows.assign(**{lacking: None}), reference),
+        ("never", rows, reference.assign(**{lacking: np.nan})),
+        ("infinite", rows.assign(visib=np.inf), reference.assign(visib=-np.inf)),
+    ):
+        path = report(tmp_path / f"{name}.html", live, usual, fired)
+        assert "1 alerts" in path.read_text("utf-8"), name
+    assert not caplog.records
+
+
+def test_what_every_decision_has_must_be_there(told, tmp_path):
+    rows, reference, _ = told
+    with pytest.raises(ValueError, match=r"lacks \['probability'\]"):
+        report(tmp_path / "a.html", rows.drop(columns="probability"), reference, loud(2))
+    with pytest.raises(ValueError, match="scrapes must have one length of one or more"):
+        software({})
+
+
+def test_monitors_that_are_known_wait_as_they_do_without_being_told(told, tmp_path):
+    rows, reference, monitors = told
+    table = {"labels that lack": monitors["labels"][["EV"]]}
+    page = report(tmp_path / "a.html", rows, reference, table).read_text("utf-8")
+    assert "12 August" in page.split("labels that lack: EV")[1][:60]
 
 
 def test_the_services_figures_are_what_it_was_asked(scrapes):
@@ -156,7 +257,69 @@ def test_counters_that_begin_again_are_no_negative_rate(scrapes):
     assert last.requests > 0 and np.isfinite(last.p99)
 
 
-def test_a_reader_sees_it_light_and_dark_and_on_a_phone(told, scrapes, tmp_path):
+def scrape(start, fast, every, started=True):
+    """Simulated: what a process says that began at `start`; so many answers within 1 ms, of so many."""
+    began = f"# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds {start}\n"
+    return f"""{began if started else ""}# TYPE http_requests counter
+http_requests_total{{path="/predict",status="200"}} {every}
+# TYPE http_request_seconds histogram
+http_request_seconds_bucket{{le="0.001",path="/predict"}} {fast}
+http_request_seconds_bucket{{le="0.01",path="/predict"}} {every}
+http_request_seconds_bucket{{le="+Inf",path="/predict"}} {every}
+"""
+
+
+def test_an_interval_without_a_request_has_no_latency():
+    text = """# TYPE process_start_time_seconds gauge
+process_start_time_seconds 0
+# TYPE http_requests counter
+http_requests_total{path="/predict",status="200"} 100
+# TYPE http_request_seconds histogram
+http_request_seconds_bucket{le="0.001",path="/predict"} 90
+http_request_seconds_bucket{le="0.5",path="/predict"} 100
+http_request_seconds_bucket{le="+Inf",path="/predict"} 100
+"""
+    row = software({10.0: text, 20.0: text}).iloc[1]
+    assert np.isnan(row.p50) and np.isnan(row.p99)
+    assert row.requests == 0 and np.isnan(row.refused) and np.isnan(row.failed)
+
+
+def test_a_restart_sets_back_all_series_at_once():
+    # The old process answered slowly; the new one, since 15 s, 60 requests, all within 1 ms.
+    slow, fast = {10.0: scrape(0, 10, 100), 20.0: scrape(15, 60, 60)}, 12.0
+    row = software(slow).iloc[1]
+    assert row.p99 <= 1.0 and row.requests == fast
+    # The new one has answered more than the old one ever had.
+    row = software({10.0: scrape(0, 100, 100), 20.0: scrape(15, 150, 150)}).iloc[1]
+    assert row.requests == 30 and row.p99 <= 1.0
+
+
+def test_where_a_process_does_not_say_when_it_began_a_counter_that_falls_does():
+    texts = [scrape(0, n, n, started=False) for n in (100, 150, 30)]
+    table = software(dict(zip((10.0, 20.0, 30.0), texts, strict=True)))
+    assert np.isnan(table.requests.iloc[0])  # since when, nobody knows
+    assert table.requests.iloc[1:].to_list() == [5, 3]
+
+
+def test_a_series_that_appears_later_began_at_nothing():
+    late = scrape(0, 50, 100).replace(
+        "# TYPE http_request_seconds",
+        'http_requests_total{path="/predict",status="503"} 25\n# TYPE http_request_seconds',
+    )
+    row = software({10.0: scrape(0, 25, 25), 20.0: late}).iloc[1]
+    assert row.requests == 10 and row.failed == 0.25
+
+
+def test_a_service_that_nobody_asked_yet_has_a_page(told, tmp_path, caplog):
+    rows, reference, _ = told
+    silent = "# TYPE process_start_time_seconds gauge\nprocess_start_time_seconds 0\n"
+    table = software({10.0: silent, 20.0: silent})
+    assert (table.requests == 0).all() and table.p50.isna().all()
+    page = report(tmp_path / "a.html", rows, reference, loud(2), scrapes={10.0: silent})
+    assert "The service" in page.read_text("utf-8") and not caplog.records
+
+
+def test_a_reader_sees_it_light_and_dark_and_on_a_phone(written):
     sync = pytest.importorskip("playwright.sync_api", reason="needs the extra 'test'")
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     chromium = next(
@@ -165,7 +328,6 @@ def test_a_reader_sees_it_light_and_dark_and_on_a_phone(told, scrapes, tmp_path)
     if chromium is None:
         how = "no Chromium here, so the page is NOT looked at: apt-get install chromium"
         pytest.fail(how) if os.environ.get("CI") else pytest.skip(how)
-    path = report(tmp_path / "morning.html", *told, detectors=DETECTORS, scrapes=scrapes)
     flags = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"]
     with sync.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=flags)
@@ -176,12 +338,12 @@ def test_a_reader_sees_it_light_and_dark_and_on_a_phone(told, scrapes, tmp_path)
             asked, said = [], []
             page.on("request", lambda request, asked=asked: asked.append(request.url))
             page.on("console", lambda message, said=said: said.append(message.text))
-            page.goto(path.as_uri())
+            page.goto(written.as_uri())
             assert page.evaluate("document.documentElement.scrollWidth") <= width
             assert page.evaluate(
                 "[...document.images].every(i => i.complete && i.naturalWidth > 0)"
             )
-            assert [url for url in asked if not url.startswith("data:")] == [path.as_uri()]
+            assert [url for url in asked if not url.startswith("data:")] == [written.as_uri()]
             found = axe.run(page)
             assert found.violations_count == 0 and not said, (
                 theme,

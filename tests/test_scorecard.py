@@ -6,9 +6,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mlsys_lib import World, examples
+from mlsys_lib import World
 from mlsys_lib.drift import Labels, Univariate
 from mlsys_lib.faults import REAL
+from mlsys_lib.store import history
 from mlsys_lib.world import local_day
 
 ROOT = Path(__file__).parents[1]
@@ -43,9 +44,8 @@ def test_each_monitor_keeps_its_promise_or_stays_below(card):
 def test_labels_that_lack_are_counted_again(card, tool):
     """The one monitor that needs no feature and no model."""
     world = World("2013-12-31").hindsight()
-    rows = examples(world, world.decisions(since="2013-02-01 05:00"))
-    # Of the features the detector wants the airline alone; the table of days a probability, whatever it is.
-    rows = rows.assign(carrier=rows.flight_id.str.split("/").str[1].str[:2], probability=0.2)
+    rows = history(world, since="2013-02-01 05:00")
+    rows = rows.assign(probability=0.2)  # which the table of days wants, whatever it is
     days = local_day(rows.decided_at)
     rows = rows[tool["undisturbed"](days) & (days >= "2013-02-01")]
 
