@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from hypothesis import strategies as st
 
 from mlsys_lib import World, data
+from mlsys_lib.exercises import cases
 from mlsys_lib.exercises.checker import Answer, exercise, expect
 
 # -- to_utc ------------------------------------------------------------------------------------------
@@ -26,10 +28,14 @@ from mlsys_lib.exercises.checker import Answer, exercise, expect
 def to_utc(flights):
     """When did each flight leave, in UTC?
 
-    `flights` has the columns year, month, day (the *scheduled* date in New York) and
-    sched_dep_time and dep_time: clocks in New York, where 1735 is 17:35, midnight may
-    be 2400, and a cancelled flight has no dep_time. Give a Series of moments in UTC.
-    No flight leaves more than an hour early or 23 hours late.
+    `flights` (one row or more) has the columns year, month, day (the *scheduled* date
+    in New York), sched_dep_time (from 105 to 2359) and dep_time: clocks in New York,
+    where 1735 is 17:35. A dep_time of midnight is 0 or 2400; that of a cancelled flight
+    is missing. Give a Series of moments in UTC, one a row, in the order of the rows.
+    The clock does not say the day of departure: take the one from 60 minutes before
+    the schedule to 1,379 after it. (Thirteen flights of 2023 left 23 hours late or
+    more; these columns cannot tell.) Years are 2007 or later, and no clock lies in an
+    hour that is skipped or repeated when clocks change.
     """
     day = pd.to_datetime(flights[["year", "month", "day"]])
     planned = flights.sched_dep_time // 100 * 60 + flights.sched_dep_time % 100
@@ -97,7 +103,75 @@ def whole_month(answer: Answer) -> None:
         for d, c, n, o in zip(raw.day, raw.carrier, raw.flight, raw.origin, strict=True)
     ]
     moments = answer(raw[["year", "month", "day", "sched_dep_time", "dep_time"]])
-    expect(int((moments.to_numpy() != known.loc[ids].to_numpy()).sum()), 0)
+    expect(moments, known.loc[ids])
+
+
+_CHANGES = [
+    f"{year}-{day}"
+    for year, days in {2007: "03-11 11-04", 2013: "03-10 11-03", 2020: "03-08 11-01", 2023: "03-12 11-05"}.items()
+    for day in days.split()
+]
+
+
+@st.composite
+def _days(draw):
+    """A day on which clocks change, one beside it, or any other."""
+    change = pd.Timestamp(draw(st.sampled_from(_CHANGES)))
+    return change + pd.Timedelta(days=draw(st.sampled_from([0, -1, 1]) | cases.whole(-200, 40)))
+
+
+def _hits_a_change(day: pd.Timestamp, minutes: int) -> bool:
+    """Whether this local clock lies in an hour that is skipped or repeated, or beside it."""
+    local = day + pd.Timedelta(minutes=minutes)
+    return f"{local:%Y-%m-%d}" in _CHANGES and local.hour in (1, 2)
+
+
+@st.composite
+def _departures(draw):
+    """One departure, by its clocks."""
+    day = draw(_days())
+    planned = draw(cases.whole(65, 1439, on=[1380, 1439]))
+    gone = draw(cases.whole(-60, 1379, on=[-60, 0, 1379, 1440 - planned]) | st.none())
+    if _hits_a_change(day, planned) or (gone is not None and _hits_a_change(day, planned + gone)):
+        planned, gone = 720, 5
+    left = None if gone is None else (planned + gone) % 1440
+    if left == 0 and draw(st.booleans()):
+        left = 1440
+    clocks = [c if c is None else c // 60 * 100 + c % 60 for c in (planned, left)]
+    return day.year, day.month, day.day, *clocks
+
+
+def _some_leave(flights: pd.DataFrame, since: float, until: float) -> bool:
+    """Whether one leaves from so many minutes after its schedule until so many."""
+    planned, left = (
+        flights[c] // 100 * 60 + flights[c] % 100 for c in ("sched_dep_time", "dep_time")
+    )
+    return bool(((left - planned + 60) % 1440 - 60).between(since, until).any())
+
+
+@to_utc.generated(
+    "any departures",
+    marks={
+        "one leaves more than half an hour before its schedule": lambda flights: _some_leave(
+            flights, -60, -31
+        ),
+        "one leaves more than twelve hours late": lambda flights: _some_leave(flights, 721, 1379),
+        "one is cancelled": lambda flights: flights.dep_time.isna().any(),
+        "one leaves at midnight": lambda flights: flights.dep_time.isin([0, 2400]).any(),
+        "one is of a year other than 2013": lambda flights: (flights.year != 2013).any(),
+        "one is of a day on which clocks change, or of the one before": lambda flights: any(
+            f"{day + pd.Timedelta(days=ahead):%Y-%m-%d}" in _CHANGES
+            for day in pd.to_datetime(flights[["year", "month", "day"]].astype(int))
+            for ahead in (0, 1)
+        ),
+    },
+    count=60,
+)
+def any_departures(draw):
+    rows = draw(cases.some(_departures(), 1, 6))
+    columns = ["year", "month", "day", "sched_dep_time", "dep_time"]
+    index = draw(cases.index(len(rows)))
+    return (pd.DataFrame(rows, columns=columns, index=index).astype("Int32"),)
 
 
 LOCALIZED = 'local.dt.tz_localize("America/New_York").dt.tz_convert("UTC")'
@@ -147,6 +221,30 @@ to_utc.mistake(
 )
 
 
+to_utc.mistake(
+    "half an hour early at most",
+    fails="any_departures",
+    old="(left - planned + 60) % 1440 - 60",
+    new="(left - planned + 30) % 1440 - 30",
+)
+to_utc.mistake(
+    "the days of 2013 on which clocks change, in every year",
+    fails="any_departures",
+    old=LOCALIZED,
+    new="""(
+        local + pd.to_timedelta(5 - local.dt.strftime("%m%d%H").between("031002", "110301").astype(int), unit="h")
+    ).dt.tz_localize("UTC")""",
+)
+
+
+for _clock in ("sched_dep_time", "dep_time"):
+    to_utc.equivalent(
+        "minutes go up to 59, so that 2359 holds 23 times 99 as well",
+        old=f"flights.{_clock} // 100",
+        new=f"flights.{_clock} // 99",
+    )
+
+
 @to_utc.alternative
 def departure_by_departure(flights):
     moments = []
@@ -179,9 +277,11 @@ def bytes_touched(layout, widths, wanted, rows, page=4096):
     """How many bytes must storage read to answer a query?
 
     `layout` is "row" or "column"; `widths` maps each column to its bytes a value. The
-    query wants the columns `wanted` of `rows` neighbouring rows, and knows where they
-    begin. Each run of bytes that lie together begins on a page of its own, and only
-    whole pages of `page` bytes are read.
+    query wants the columns `wanted` (one or more) of `rows` neighbouring rows (one or
+    more), and knows where they begin. What lies together is one run of bytes, without
+    gaps: a row or a value may begin on one page and end on the next. Each run begins on
+    a page of its own, and only whole pages of `page` bytes are read. Give a whole
+    number of bytes.
     """
     if layout == "row":
         runs = [rows * sum(widths.values())]  # blank
@@ -218,6 +318,41 @@ def page_size(answer: Answer) -> None:
     expect(answer("column", _WIDTHS, ["carrier", "dest"], 100, page=64), 256 + 320)
 
 
+@bytes_touched.generated(
+    "any query",
+    marks={
+        "in a row layout": lambda layout, widths, wanted, rows, page=4096: layout == "row",
+        "a row is longer than a page": lambda layout, widths, wanted, rows, page=4096: (
+            sum(widths.values()) > page
+        ),
+        "the pages do not hold a whole number of rows": lambda layout, widths, wanted, rows, page=4096: (
+            page % sum(widths.values()) > 0
+        ),
+        "a run ends exactly with its page": lambda layout, widths, wanted, rows, page=4096: any(
+            rows * width % page == 0
+            for width in ([sum(widths.values())] if layout == "row" else widths.values())
+        ),
+        "pages are not of 4,096 bytes": lambda layout, widths, wanted, rows, page=4096: page != 4096,
+        "not all columns are wanted": lambda layout, widths, wanted, rows, page=4096: (
+            len(wanted) < len(widths)
+        ),
+    },
+    count=60,
+)
+def any_query(draw):
+    columns = draw(cases.some(cases.names(*_WIDTHS), 1, 6, unique=True))
+    widths = {c: draw(cases.whole(1, 40, on=[4, 8])) for c in columns}
+    wanted = draw(cases.some(st.sampled_from(columns), 1, len(columns), unique=True))
+    page = draw(st.sampled_from([4096, 8192, 512, 64, 100]))
+    width = draw(st.sampled_from([sum(widths.values()), *widths.values()]))
+    rows = draw(
+        cases.whole(1, 5000) | st.sampled_from([max(page * n // width + d, 1) for n in (1, 3) for d in (0, 1)])
+    )
+    layout = draw(st.sampled_from(["row", "column"]))
+    asked = layout, widths, wanted, rows
+    return cases.call(*asked) if page == 4096 else cases.call(*asked, page=page)
+
+
 bytes_touched.mistake(
     "a row layout reads only the wanted columns",
     fails="row_mean",
@@ -250,6 +385,14 @@ bytes_touched.mistake(
     fails="page_size",
     old="math.ceil(run / page) * page",
     new="math.ceil(run / 4096) * 4096",
+)
+
+
+bytes_touched.mistake(
+    "a row that does not fit begins on the next page",
+    fails="any_query",
+    old="runs = [rows * sum(widths.values())]",
+    new="runs = [math.ceil(rows / max(page // sum(widths.values()), 1)) * page]",
 )
 
 
@@ -292,54 +435,36 @@ def engines():
     }
 
 
-WHY_NOT = {
-    "screen": {
-        "DuckDB": "you measured its look-up, and while one process writes, no other may open its file",
-        "Parquet": "a file of columns cannot change one row: it is written anew, and a look-up reads whole column chunks",
-        "JSON lines": "a look-up reads the file from the start, and a changed row means another file",
+engines.choices(
+    {
+        "screen": {
+            "SQLite": None,
+            "DuckDB": "you measured its look-up, and while one process writes, no other may open its file",
+            "Parquet": "a file of columns cannot change one row: it is written anew, and a look-up reads whole "
+            "column chunks",
+            "JSON lines": "a look-up reads the file from the start, and a changed row means another file",
+        },
+        "analyst": {
+            "DuckDB": None,
+            "SQLite": "it reads every column of every row to average one of them; you measured what that costs",
+            "Parquet": "close, and DuckDB will query it in place; but tables, views and updates want a database",
+            "JSON lines": "it parses text, with every field's name repeated in every row, for each question",
+        },
+        "handover": {
+            "Parquet": None,
+            "SQLite": "a cluster cannot split it among its workers, and few engines read it without a driver",
+            "DuckDB": "its file format belongs to one engine; the other team has another",
+            "JSON lines": "many times the size, and its types are whatever the reader guesses",
+        },
+        "partner": {
+            "JSON lines": None,
+            "SQLite": "schema on write: a message with an unknown field is refused or cut to fit",
+            "DuckDB": "schema on write: a message with an unknown field is refused or cut to fit",
+            "Parquet": "one schema a file, and nothing can be appended: each unknown field is a new schema",
+        },
     },
-    "analyst": {
-        "SQLite": "it reads every column of every row to average one of them; you measured what that costs",
-        "Parquet": "close, and DuckDB will query it in place; but tables, views and updates want a database",
-        "JSON lines": "it parses text, with every field's name repeated in every row, for each question",
-    },
-    "handover": {
-        "SQLite": "a cluster cannot split it among its workers, and few engines read it without a driver",
-        "DuckDB": "its file format belongs to one engine; the other team has another",
-        "JSON lines": "many times the size, and its types are whatever the reader guesses",
-    },
-    "partner": {
-        "SQLite": "schema on write: a message with an unknown field is refused or cut to fit",
-        "DuckDB": "schema on write: a message with an unknown field is refused or cut to fit",
-        "Parquet": "one schema a file, and nothing can be appended: each unknown field is a new schema",
-    },
-}
-
-
-def _choice(workload: str, right: str) -> None:
-    def test(answer: Answer) -> None:
-        choices = answer()
-        choice = choices.get(workload) if isinstance(choices, dict) else None
-        options = ", ".join([right, *WHY_NOT[workload]])
-        expect(
-            choice,
-            right,
-            because=WHY_NOT[workload].get(
-                str(choice), f"choose one of {', '.join(sorted(options.split(', ')))}"
-            ),
-        )
-
-    test.__name__ = workload
-    engines.claim(f"the choice for the {workload} fits its workload")(test)
-
-
-for _workload, _right in {
-    "screen": "SQLite",
-    "analyst": "DuckDB",
-    "handover": "Parquet",
-    "partner": "JSON lines",
-}.items():
-    _choice(_workload, _right)
+    text=lambda workload: f"the choice for the {workload} fits its workload",
+)
 
 engines.mistake(
     "the analytical engine for everything",
