@@ -764,6 +764,13 @@ def pascals(answer: Answer) -> None:
     expect(_names(answer, flights, weather), ["pressure"])
 
 
+@contract.claim("it catches a pressure in mmHg in one hour of seven, which hardly moves the mean")
+def some_in_mmhg(answer: Answer) -> None:
+    flights, weather = month(2013, 7)
+    weather.loc[weather.index % 7 == 0, "pressure"] *= 0.750062
+    expect(_names(answer, flights, weather), ["pressure"])
+
+
 @contract.claim("it catches a barometer that reports less than half of the time")
 def silent_barometer(answer: Answer) -> None:
     flights, weather = month(2013, 7)
@@ -873,6 +880,9 @@ IN_SOME_ROWS: dict[str, dict[str, Any]] = {
         "a day early": _moved(-24),
         "a day late": _moved(24),
         "a week late": _moved(168),
+        "an hour early and an hour late by turns": lambda flights: (
+            flights.time_hour + pd.to_timedelta(flights.day.astype(int) // 2 % 2 * 2 - 1, unit="h")
+        ),
     },
     "precip": {
         "traces as 0.0001": _trace,
@@ -955,7 +965,7 @@ def _truly_broken(
         "nothing is broken": lambda *args: not _truly_broken(*args),
         "two columns or more are broken": lambda *args: len(_truly_broken(*args)) > 1,
     },
-    count=40,
+    count=32,
     steps=60,
 )
 def any_months(draw):
@@ -1116,9 +1126,9 @@ contract.mistake(
 )
 contract.mistake(
     "right on average",
-    fails="any_months",
+    fails="some_in_mmhg",
     old="pressure.dropna().between(900, 1100).all()",
-    new="900 < pressure.median() < 1100",
+    new="900 < pressure.mean() < 1100",
 )
 contract.mistake(
     "one good row stands for the month",

@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from hypothesis import strategies as st
 
@@ -19,6 +20,7 @@ from mlsys_lib.exercises import answers, cases
 from mlsys_lib.exercises.checker import Answer, exercise, expect
 from mlsys_lib.features import LATE, Rolling, batch
 
+FloatArray = npt.NDArray[np.float64]
 LEFT_LATE = Rolling("left_late_1h", "departures", ("origin",), 1)
 
 
@@ -298,7 +300,9 @@ def _lived(
     """What tally and position hold after these lives and one that ends well, if that many reports were counted before."""
     log = _events(reports, times)
     before = _departed(_Log(log[:counted]), airports)
-    with _tally(counted, [(origin, *before[origin]) for origin in airports]) as tally:
+    with _tally(
+        counted, [(origin, before[origin][0], before[origin][1]) for origin in airports]
+    ) as tally:
         for how, statement in lives:
             _run(answer, log, tally, statement, is_refused=how == "refused")
         _run(answer, log, tally)
@@ -785,13 +789,13 @@ def real_lags(answer: Answer) -> None:
         expect(wait + per_lost * lost, float(min(rivals)))
 
 
-def _bills(lags: np.ndarray, per_minute: float, per_lost: float) -> np.ndarray:
+def _bills(lags: FloatArray, per_minute: float, per_lost: float) -> FloatArray:
     """What each wait costs that could be the cheapest, cheapest first."""
     waits = np.unique([0.0, *lags[lags > 0]])
     return np.sort([per_minute * wait + per_lost * np.mean(lags > wait) for wait in waits])
 
 
-def _is_tied(lags: np.ndarray, per_minute: float, per_lost: float) -> bool:
+def _is_tied(lags: FloatArray, per_minute: float, per_lost: float) -> bool:
     bills = _bills(lags, per_minute, per_lost)
     return len(bills) > 1 and bills[1] == bills[0]
 
@@ -1045,8 +1049,8 @@ def _widest(batch: pd.DataFrame, stream: pd.DataFrame) -> pd.Series:
     """The differences on what both answer, without those that are nought."""
     left, right = (t.drop_duplicates("flight_id").set_index("flight_id") for t in (batch, stream))
     common = left.index.intersection(right.index)
-    apart = (left.loc[common] - right.loc[common, left.columns]).abs().stack()
-    return apart[apart > 0]
+    apart = (left.loc[common] - right.loc[common, left.columns]).abs().to_numpy().ravel()
+    return pd.Series(apart[apart > 0])
 
 
 def _copies(table: pd.DataFrame) -> int:
