@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from hypothesis import strategies as st
 
 from mlsys_lib import World, data
+from mlsys_lib.exercises import cases
 from mlsys_lib.exercises.checker import Answer, exercise, expect
 
 # -- to_utc ------------------------------------------------------------------------------------------
@@ -26,10 +28,14 @@ from mlsys_lib.exercises.checker import Answer, exercise, expect
 def to_utc(flights):
     """When did each flight leave, in UTC?
 
-    `flights` has the columns year, month, day (the *scheduled* date in New York) and
-    sched_dep_time and dep_time: clocks in New York, where 1735 is 17:35, midnight may
-    be 2400, and a cancelled flight has no dep_time. Give a Series of moments in UTC.
-    No flight leaves more than an hour early or 23 hours late.
+    `flights` (one row or more) has the columns year, month, day (the *scheduled* date
+    in New York), sched_dep_time (from 105 to 2359) and dep_time: clocks in New York,
+    where 1735 is 17:35. A dep_time of midnight is 0 or 2400; that of a cancelled flight
+    is missing. Give a Series of moments in UTC, one a row, in the order of the rows.
+    The clock does not say the day of departure: take the one from 60 minutes before
+    the schedule to 1,379 after it. (Thirteen flights of 2023 left 23 hours late or
+    more; these columns cannot tell.) Years are 2007 or later, and no clock lies in an
+    hour that is skipped or repeated when clocks change.
     """
     day = pd.to_datetime(flights[["year", "month", "day"]])
     planned = flights.sched_dep_time // 100 * 60 + flights.sched_dep_time % 100
@@ -97,7 +103,80 @@ def whole_month(answer: Answer) -> None:
         for d, c, n, o in zip(raw.day, raw.carrier, raw.flight, raw.origin, strict=True)
     ]
     moments = answer(raw[["year", "month", "day", "sched_dep_time", "dep_time"]])
-    expect(int((moments.to_numpy() != known.loc[ids].to_numpy()).sum()), 0)
+    expect(moments, known.loc[ids])
+
+
+_CHANGES = [
+    f"{year}-{day}"
+    for year, days in {
+        2007: "03-11 11-04",
+        2013: "03-10 11-03",
+        2020: "03-08 11-01",
+        2023: "03-12 11-05",
+    }.items()
+    for day in days.split()
+]
+
+
+@st.composite
+def _days(draw):
+    """A day on which clocks change, one beside it, or any other."""
+    change = pd.Timestamp(draw(st.sampled_from(_CHANGES)))
+    return change + pd.Timedelta(days=draw(st.sampled_from([0, -1, 1]) | cases.whole(-200, 40)))
+
+
+def _hits_a_change(day: pd.Timestamp, minutes: int) -> bool:
+    """Whether this local clock lies in an hour that is skipped or repeated, or beside it."""
+    local = day + pd.Timedelta(minutes=minutes)
+    return f"{local:%Y-%m-%d}" in _CHANGES and local.hour in (1, 2)
+
+
+@st.composite
+def _departures(draw):
+    """One departure, by its clocks."""
+    day = draw(_days())
+    planned = draw(cases.whole(65, 1439, on=[1380, 1439]))
+    gone = draw(cases.whole(-60, 1379, on=[-60, 0, 1379, 1440 - planned]) | st.none())
+    if _hits_a_change(day, planned) or (gone is not None and _hits_a_change(day, planned + gone)):
+        planned, gone = 720, 5
+    left = None if gone is None else (planned + gone) % 1440
+    if left == 0 and draw(st.booleans()):
+        left = 1440
+    clocks = [c if c is None else c // 60 * 100 + c % 60 for c in (planned, left)]
+    return day.year, day.month, day.day, *clocks
+
+
+def _some_leave(flights: pd.DataFrame, since: float, until: float) -> bool:
+    """Whether one leaves from so many minutes after its schedule until so many."""
+    planned, left = (
+        flights[c] // 100 * 60 + flights[c] % 100 for c in ("sched_dep_time", "dep_time")
+    )
+    return bool(((left - planned + 60) % 1440 - 60).between(since, until).any())
+
+
+@to_utc.generated(
+    "any departures",
+    marks={
+        "one leaves more than half an hour before its schedule": lambda flights: _some_leave(
+            flights, -60, -31
+        ),
+        "one leaves more than twelve hours late": lambda flights: _some_leave(flights, 721, 1379),
+        "one is cancelled": lambda flights: flights.dep_time.isna().any(),
+        "one leaves at midnight": lambda flights: flights.dep_time.isin([0, 2400]).any(),
+        "one is of a year other than 2013": lambda flights: (flights.year != 2013).any(),
+        "one is of a day on which clocks change, or of the one before": lambda flights: any(
+            f"{day + pd.Timedelta(days=ahead):%Y-%m-%d}" in _CHANGES
+            for day in pd.to_datetime(flights[["year", "month", "day"]].astype(int))
+            for ahead in (0, 1)
+        ),
+    },
+    count=60,
+)
+def any_departures(draw):
+    rows = draw(cases.some(_departures(), 1, 6))
+    columns = ["year", "month", "day", "sched_dep_time", "dep_time"]
+    index = draw(cases.index(len(rows)))
+    return (pd.DataFrame(rows, columns=columns, index=index).astype("Int32"),)
 
 
 LOCALIZED = 'local.dt.tz_localize("America/New_York").dt.tz_convert("UTC")'
@@ -147,6 +226,30 @@ to_utc.mistake(
 )
 
 
+to_utc.mistake(
+    "half an hour early at most",
+    fails="any_departures",
+    old="(left - planned + 60) % 1440 - 60",
+    new="(left - planned + 30) % 1440 - 30",
+)
+to_utc.mistake(
+    "the days of 2013 on which clocks change, in every year",
+    fails="any_departures",
+    old=LOCALIZED,
+    new="""(
+        local + pd.to_timedelta(5 - local.dt.strftime("%m%d%H").between("031002", "110301").astype(int), unit="h")
+    ).dt.tz_localize("UTC")""",
+)
+
+
+for _clock in ("sched_dep_time", "dep_time"):
+    to_utc.equivalent(
+        "minutes go up to 59, so that 2359 holds 23 times 99 as well",
+        old=f"flights.{_clock} // 100",
+        new=f"flights.{_clock} // 99",
+    )
+
+
 @to_utc.alternative
 def departure_by_departure(flights):
     moments = []
@@ -179,9 +282,11 @@ def bytes_touched(layout, widths, wanted, rows, page=4096):
     """How many bytes must storage read to answer a query?
 
     `layout` is "row" or "column"; `widths` maps each column to its bytes a value. The
-    query wants the columns `wanted` of `rows` neighbouring rows, and knows where they
-    begin. Each run of bytes that lie together begins on a page of its own, and only
-    whole pages of `page` bytes are read.
+    query wants the columns `wanted` (one or more) of `rows` neighbouring rows (one or
+    more), and knows where they begin. What lies together is one run of bytes, without
+    gaps: a row or a value may begin on one page and end on the next. Each run begins on
+    a page of its own, and only whole pages of `page` bytes are read. Give a whole
+    number of bytes.
     """
     if layout == "row":
         runs = [rows * sum(widths.values())]  # blank
@@ -218,6 +323,44 @@ def page_size(answer: Answer) -> None:
     expect(answer("column", _WIDTHS, ["carrier", "dest"], 100, page=64), 256 + 320)
 
 
+@bytes_touched.generated(
+    "any query",
+    marks={
+        "in a row layout": lambda layout, widths, wanted, rows, page=4096: layout == "row",
+        "a row is longer than a page": lambda layout, widths, wanted, rows, page=4096: (
+            sum(widths.values()) > page
+        ),
+        "the pages do not hold a whole number of rows": lambda layout, widths, wanted, rows, page=4096: (
+            page % sum(widths.values()) > 0
+        ),
+        "a run ends exactly with its page": lambda layout, widths, wanted, rows, page=4096: any(
+            rows * width % page == 0
+            for width in ([sum(widths.values())] if layout == "row" else widths.values())
+        ),
+        "pages are not of 4,096 bytes": lambda layout, widths, wanted, rows, page=4096: (
+            page != 4096
+        ),
+        "not all columns are wanted": lambda layout, widths, wanted, rows, page=4096: (
+            len(wanted) < len(widths)
+        ),
+    },
+    count=60,
+)
+def any_query(draw):
+    columns = draw(cases.some(cases.names(*_WIDTHS), 1, 6, unique=True))
+    widths = {c: draw(cases.whole(1, 40, on=[4, 8])) for c in columns}
+    wanted = draw(cases.some(st.sampled_from(columns), 1, len(columns), unique=True))
+    page = draw(st.sampled_from([4096, 8192, 512, 64, 100]))
+    width = draw(st.sampled_from([sum(widths.values()), *widths.values()]))
+    rows = draw(
+        cases.whole(1, 5000)
+        | st.sampled_from([max(page * n // width + d, 1) for n in (1, 3) for d in (0, 1)])
+    )
+    layout = draw(st.sampled_from(["row", "column"]))
+    asked = layout, widths, wanted, rows
+    return cases.call(*asked) if page == 4096 else cases.call(*asked, page=page)
+
+
 bytes_touched.mistake(
     "a row layout reads only the wanted columns",
     fails="row_mean",
@@ -250,6 +393,14 @@ bytes_touched.mistake(
     fails="page_size",
     old="math.ceil(run / page) * page",
     new="math.ceil(run / 4096) * 4096",
+)
+
+
+bytes_touched.mistake(
+    "a row that does not fit begins on the next page",
+    fails="any_query",
+    old="runs = [rows * sum(widths.values())]",
+    new="runs = [math.ceil(rows / max(page // sum(widths.values()), 1)) * page]",
 )
 
 
@@ -292,54 +443,36 @@ def engines():
     }
 
 
-WHY_NOT = {
-    "screen": {
-        "DuckDB": "you measured its look-up, and while one process writes, no other may open its file",
-        "Parquet": "a file of columns cannot change one row: it is written anew, and a look-up reads whole column chunks",
-        "JSON lines": "a look-up reads the file from the start, and a changed row means another file",
+engines.choices(
+    {
+        "screen": {
+            "SQLite": None,
+            "DuckDB": "you measured its look-up, and while one process writes, no other may open its file",
+            "Parquet": "a file of columns cannot change one row: it is written anew, and a look-up reads whole "
+            "column chunks",
+            "JSON lines": "a look-up reads the file from the start, and a changed row means another file",
+        },
+        "analyst": {
+            "DuckDB": None,
+            "SQLite": "it reads every column of every row to average one of them; you measured what that costs",
+            "Parquet": "close, and DuckDB will query it in place; but tables, views and updates want a database",
+            "JSON lines": "it parses text, with every field's name repeated in every row, for each question",
+        },
+        "handover": {
+            "Parquet": None,
+            "SQLite": "a cluster cannot split it among its workers, and few engines read it without a driver",
+            "DuckDB": "its file format belongs to one engine; the other team has another",
+            "JSON lines": "many times the size, and its types are whatever the reader guesses",
+        },
+        "partner": {
+            "JSON lines": None,
+            "SQLite": "schema on write: a message with an unknown field is refused or cut to fit",
+            "DuckDB": "schema on write: a message with an unknown field is refused or cut to fit",
+            "Parquet": "one schema a file, and nothing can be appended: each unknown field is a new schema",
+        },
     },
-    "analyst": {
-        "SQLite": "it reads every column of every row to average one of them; you measured what that costs",
-        "Parquet": "close, and DuckDB will query it in place; but tables, views and updates want a database",
-        "JSON lines": "it parses text, with every field's name repeated in every row, for each question",
-    },
-    "handover": {
-        "SQLite": "a cluster cannot split it among its workers, and few engines read it without a driver",
-        "DuckDB": "its file format belongs to one engine; the other team has another",
-        "JSON lines": "many times the size, and its types are whatever the reader guesses",
-    },
-    "partner": {
-        "SQLite": "schema on write: a message with an unknown field is refused or cut to fit",
-        "DuckDB": "schema on write: a message with an unknown field is refused or cut to fit",
-        "Parquet": "one schema a file, and nothing can be appended: each unknown field is a new schema",
-    },
-}
-
-
-def _choice(workload: str, right: str) -> None:
-    def test(answer: Answer) -> None:
-        choices = answer()
-        choice = choices.get(workload) if isinstance(choices, dict) else None
-        options = ", ".join([right, *WHY_NOT[workload]])
-        expect(
-            choice,
-            right,
-            because=WHY_NOT[workload].get(
-                str(choice), f"choose one of {', '.join(sorted(options.split(', ')))}"
-            ),
-        )
-
-    test.__name__ = workload
-    engines.claim(f"the choice for the {workload} fits its workload")(test)
-
-
-for _workload, _right in {
-    "screen": "SQLite",
-    "analyst": "DuckDB",
-    "handover": "Parquet",
-    "partner": "JSON lines",
-}.items():
-    _choice(_workload, _right)
+    text=lambda workload: f"the choice for the {workload} fits its workload",
+)
 
 engines.mistake(
     "the analytical engine for everything",
@@ -384,11 +517,13 @@ def by_name():
 @exercise(
     hints=[
         "A range check passes nearly every one of the breaks. Ask instead what the *meaning* of a column implies about its values.",
-        "Flight numbers leave gaps; codes dealt out do not. Gusts are measured apart from the wind. Gauges count "
-        "hundredths of an inch. Some pressures are always missing. UTC runs four or five hours ahead of New York.",
-        "flight: fewer distinct numbers than 0.9 of the span from smallest to largest. wind_gust: more than 10 distinct "
-        "ratios to wind_speed. precip: in_hundredths, and more than 0.03 inches in the mean wet hour. pressure: "
-        "between 2 % and 30 % missing. time_hour: equals utc_hour in every row.",
+        "Flight numbers leave wide gaps; codes dealt out leave few. Gusts are measured apart from the wind. Gauges count "
+        "hundredths of an inch, from the first on, and wet hours differ. Some pressures are always missing, and the "
+        "others are near 1,000 hPa. UTC runs four or five hours ahead of New York, on the same date or the next.",
+        "flight: fewer distinct numbers than half of the span from smallest to largest. wind_gust: one wind_speed goes "
+        "with several gusts. precip: in_hundredths, 0.01 in the driest of the wet hours, and more than 0.03 inches in "
+        "the mean one. pressure: between 2 % and 30 % missing, all others from 900 to 1,100. time_hour: equals "
+        "utc_hour in every row.",
     ]
 )
 def contract():
@@ -397,31 +532,42 @@ def contract():
     Give a dict with a pandera schema for "flights" and one for "weather". Each check
     bears the name of the column that it guards, and has a rule that takes the table
     and says True or False: does the column still mean what it meant in 2013? Guard
-    flight, time_hour, wind_gust, precip and pressure; wind_speed is done for you. Your
-    contract must accept sound months, and name exactly the broken columns of others:
-    those of 2023, and breaks that you have not seen.
+    flight (the airline's number), time_hour (the scheduled hour in UTC), wind_gust (in
+    mph, as measured), precip (an hour's total, in inches) and pressure (in hPa, some of
+    it missing); wind_speed is done for you. Your contract must accept sound months of
+    any year, also if a part of the flights is missing, and name exactly the broken
+    columns of others: those of 2023, and breaks that you have not seen. A column may
+    be filled, derived from another, dealt out anew, or in another unit or time; and
+    time_hour, precip and pressure may break in some of their rows only.
     """
     import pandera.pandas as pa
 
     def wet_hours(weather):
         return weather.precip[weather.precip > 0]
 
+    def is_hourly(wet):
+        return np.isclose(wet.min(), 0.01) and wet.mean() > 0.03  # blank
+
     def in_hundredths(inches):
         return np.allclose(inches * 100, (inches * 100).round())
+
+    def is_barometer(pressure):
+        in_hpa = pressure.dropna().between(900, 1100).all()  # blank
+        return in_hpa and 0.02 < pressure.isna().mean() < 0.30  # blank
 
     def utc_hour(flights):
         local = pd.to_datetime(flights[["year", "month", "day", "hour"]].astype(int))
         return local.dt.tz_localize("America/New_York").dt.tz_convert("UTC")
 
     flights = {
-        "flight": lambda t: t.flight.nunique() < 0.9 * (t.flight.max() - t.flight.min()),  # blank
+        "flight": lambda t: t.flight.nunique() < 0.5 * (t.flight.max() - t.flight.min()),  # blank
         "time_hour": lambda t: (t.time_hour == utc_hour(t)).all(),  # blank
     }
     weather = {
         "wind_speed": lambda t: t.wind_speed.dropna().between(0, 150).all(),
-        "wind_gust": lambda t: t.eval("wind_gust / wind_speed").round(3).nunique() > 10,  # blank
-        "precip": lambda t: in_hundredths(t.precip) and wet_hours(t).mean() > 0.03,  # blank
-        "pressure": lambda t: 0.02 < t.pressure.isna().mean() < 0.30,  # blank
+        "wind_gust": lambda t: t.groupby("wind_speed").wind_gust.nunique().max() > 1,  # blank
+        "precip": lambda t: in_hundredths(t.precip) and is_hourly(wet_hours(t)),
+        "pressure": lambda t: is_barometer(t.pressure),
     }
     return {
         "flights": pa.DataFrameSchema(
@@ -481,8 +627,12 @@ def month(year: int, number: int) -> tuple[pd.DataFrame, pd.DataFrame]:
     >>> [len(table) for table in month(2013, 1)]
     [27004, 2226]
     """
-    flights, weather = _year("flights", year), _year("weather", year)
-    return flights[flights.month == number].copy(), weather[weather.month == number].copy()
+    return _month("flights", year, number), _month("weather", year, number)
+
+
+def _month(table: str, year: int, number: int) -> pd.DataFrame:
+    rows = _year(table, year)
+    return rows[rows.month == number].copy()
 
 
 _year = cache(data.load)
@@ -492,10 +642,11 @@ def _names(answer: Answer, flights: pd.DataFrame, weather: pd.DataFrame) -> list
     return broken_columns(answer(), flights, weather)
 
 
-@contract.claim("it accepts January, July and October 2013 as published")
+@contract.claim("it accepts each month of 2013 but February, as published")
 def accepts(answer: Answer) -> None:
-    for number in (1, 7, 10):
-        expect(_names(answer, *month(2013, number)), [])
+    sound = [number for number in range(1, 13) if number != 2]
+    named = {f"2013-{number:02}": _names(answer, *month(2013, number)) for number in sound}
+    expect({when: names for when, names in named.items() if names}, {})
 
 
 @contract.claim(
@@ -540,6 +691,13 @@ def wrong_at_last(answer: Answer) -> None:
     expect(_names(answer, flights, weather), ["time_hour"])
 
 
+@contract.claim("it catches a time_hour whose clock is right and whose date is the day before")
+def a_day_off(answer: Answer) -> None:
+    flights, weather = month(2013, 7)
+    flights["time_hour"] -= pd.Timedelta(days=1)
+    expect(_names(answer, flights, weather), ["time_hour"])
+
+
 @contract.claim("it catches a wind_gust that is wind_speed in another unit")
 def copied_gust(answer: Answer) -> None:
     flights, weather = month(2013, 1)
@@ -553,6 +711,13 @@ def copied_gust(answer: Answer) -> None:
 def same_gust(answer: Answer) -> None:
     flights, weather = month(2013, 1)
     weather["wind_gust"] = (weather.wind_speed * 1.5).where(weather.wind_gust.notna())
+    expect(_names(answer, flights, weather), ["wind_gust"])
+
+
+@contract.claim("it catches a wind_gust that is 1.3 times wind_speed, rounded to whole miles")
+def rounded_gust(answer: Answer) -> None:
+    flights, weather = month(2013, 1)
+    weather["wind_gust"] = (weather.wind_speed * 1.3).round().where(weather.wind_gust.notna())
     expect(_names(answer, flights, weather), ["wind_gust"])
 
 
@@ -571,6 +736,13 @@ def millimetres(answer: Answer) -> None:
     expect(_names(answer, flights, weather), ["precip"])
 
 
+@contract.claim("it catches a precip that is ten times what it was")
+def tenfold(answer: Answer) -> None:
+    flights, weather = month(2013, 7)
+    weather["precip"] *= 10
+    expect(_names(answer, flights, weather), ["precip"])
+
+
 @contract.claim("it catches a precip that holds the first report of an hour instead of its total")
 def first_report(answer: Answer) -> None:
     flights, weather = month(2013, 1)
@@ -582,6 +754,20 @@ def first_report(answer: Answer) -> None:
 def filled(answer: Answer) -> None:
     flights, weather = month(2013, 7)
     weather["pressure"] = weather.pressure.ffill().bfill()
+    expect(_names(answer, flights, weather), ["pressure"])
+
+
+@contract.claim("it catches a pressure in pascals")
+def pascals(answer: Answer) -> None:
+    flights, weather = month(2013, 7)
+    weather["pressure"] *= 100
+    expect(_names(answer, flights, weather), ["pressure"])
+
+
+@contract.claim("it catches a pressure in mmHg in one hour of seven, which hardly moves the mean")
+def some_in_mmhg(answer: Answer) -> None:
+    flights, weather = month(2013, 7)
+    weather.loc[weather.index % 7 == 0, "pressure"] *= 0.750062
     expect(_names(answer, flights, weather), ["pressure"])
 
 
@@ -601,16 +787,227 @@ def ten_years_later(answer: Answer) -> None:
         )
 
 
+OF_FLIGHTS = {"flight", "time_hour"}
+OF_2023 = {"flight", "precip", "pressure", "time_hour", "wind_gust"}
+
+
+def _utc_hour(table: pd.DataFrame) -> pd.Series:
+    local = pd.to_datetime(table[["year", "month", "day", "hour"]].astype(int))
+    # No flight lies in the hours that clocks skip or repeat; of the weather, time_hour is not guarded.
+    zoned = local.dt.tz_localize("America/New_York", ambiguous=True, nonexistent="shift_forward")
+    return zoned.dt.tz_convert("UTC")
+
+
+def _dated(table: pd.DataFrame, year: int) -> pd.DataFrame:
+    """The same rows as if they were of another year; a time_hour that is off stays off by as much."""
+    off = table.time_hour - _utc_hour(table)
+    moved = table.assign(year=pd.Series(year, table.index, "Int32"))
+    return moved.assign(time_hour=_utc_hour(moved) + off)
+
+
+def _dealt(start: int, skipped: int) -> Any:
+    """Codes from `start` on as flights appear, of which every so manieth is never dealt."""
+
+    def dealt(flights: pd.DataFrame) -> Any:
+        place = pd.factorize(flights.flight)[0]
+        return start + place + place // (skipped - 1)
+
+    return dealt
+
+
+def _moved(hours: int) -> Any:
+    return lambda flights: flights.time_hour + pd.Timedelta(hours=hours)
+
+
+def _gust(factor: float, to: float, *, windy: bool) -> Any:
+    """A gust that is a multiple of the wind, rounded; in all hours, or where there was a gust."""
+
+    def derived(weather: pd.DataFrame) -> Any:
+        gust = (weather.wind_speed * factor / to).round() * to
+        return gust.where(weather.wind_gust.notna()) if windy else gust
+
+    return derived
+
+
+def _trace(weather: pd.DataFrame) -> Any:
+    return weather.precip.mask((weather.precip == 0) & (weather.humid > 70), 0.0001)
+
+
+def _first_report(weather: pd.DataFrame) -> Any:
+    """A share of each hour's total, so that the mean wet hour is at about 0.02 inches, whatever the month."""
+    share = 0.015 / weather.precip[weather.precip > 0].mean()
+    return np.ceil((weather.precip * share * 100).round(6)) / 100
+
+
+def _silent(share: float) -> Any:
+    """A barometer that does not report in this share of the hours."""
+    return lambda weather: weather.pressure.where(np.arange(len(weather)) % 25 >= 25 * share)
+
+
+WHOLE: dict[str, dict[str, Any]] = {
+    "flight": {
+        "codes from 1": lambda flights: pd.factorize(flights.flight)[0] + 1,
+        "codes from 5,000": lambda flights: pd.factorize(flights.flight)[0] + 5000,
+        "codes in the order of the numbers": lambda flights: flights.flight.rank(method="dense"),
+        "codes from 1, every seventh dropped": _dealt(1, 7),
+        "codes from 300, every fourth dropped": _dealt(300, 4),
+    },
+    "wind_gust": {
+        "the wind in knots": _gust(0.868976, 1e-6, windy=False),
+        "the wind times 1.4, where there was a gust": _gust(1.4, 1e-6, windy=True),
+        "the wind times 1.2, to whole miles": _gust(1.2, 1, windy=False),
+        "the wind times 1.5, to two miles, where there was a gust": _gust(1.5, 2, windy=True),
+    },
+    "precip": {
+        "first reports": _first_report,
+        "ten times as much": lambda weather: weather.precip * 10,
+        "a hundred times as much": lambda weather: weather.precip * 100,
+        "0.01 in each wet hour": lambda weather: weather.precip.mask(weather.precip > 0, 0.01),
+        "0.05 in each wet hour": lambda weather: weather.precip.mask(weather.precip > 0, 0.05),
+    },
+    "pressure": {
+        "filled from the hour before": lambda weather: weather.pressure.ffill().bfill(),
+        "filled with the mean": lambda weather: weather.pressure.fillna(weather.pressure.mean()),
+        "half of it missing": _silent(0.52),
+        "most of it missing": _silent(0.8),
+    },
+}
+IN_SOME_ROWS: dict[str, dict[str, Any]] = {
+    "time_hour": {
+        "local time": _moved(-4),
+        "an hour early": _moved(-1),
+        "an hour late": _moved(1),
+        "a day early": _moved(-24),
+        "a day late": _moved(24),
+        "a week late": _moved(168),
+        "an hour early and an hour late by turns": lambda flights: (
+            flights.time_hour + pd.to_timedelta(flights.day.astype(int) // 2 % 2 * 2 - 1, unit="h")
+        ),
+    },
+    "precip": {
+        "traces as 0.0001": _trace,
+        "millimetres": lambda weather: weather.precip * 25.4,
+        "centimetres": lambda weather: weather.precip * 2.54,
+    },
+    "pressure": {
+        "pascals": lambda weather: weather.pressure * 100,
+        "inches of mercury": lambda weather: weather.pressure * 0.02953,
+        "mmHg": lambda weather: weather.pressure * 0.750062,
+    },
+}
+SOME_ROWS: dict[str, Any] = {
+    "in all rows": lambda table: table.day >= 1,
+    "from the 16th on": lambda table: table.day >= 16,
+    "until the 15th": lambda table: table.day <= 15,
+    "on odd days": lambda table: table.day % 2 == 1,
+    "in every seventh row": lambda table: pd.Series(np.arange(len(table)) % 7 == 3, table.index),
+}
+
+
+def _broken(table: pd.DataFrame, column: str, how: str, where: str) -> pd.DataFrame:
+    made = (WHOLE.get(column, {}) | IN_SOME_ROWS.get(column, {}))[how](table)
+    made = pd.Series(np.asarray(made), table.index) if not isinstance(made, pd.Series) else made
+    kept = table[column].where(~SOME_ROWS[where](table).astype(bool), made)
+    return table.assign(**{column: kept})
+
+
+def _run_contract(
+    answer: Answer,
+    months: dict[str, str],
+    dated: int | None,
+    part: float,
+    broken: dict[str, Any],
+) -> list[str]:
+    """What a contract says of the flights and the weather of two months, dated as of another year if one is given."""
+    numbers = {name: tuple(map(int, when.split("-"))) for name, when in months.items()}
+    flights, weather = (_month(table, *numbers[table]) for table in ("flights", "weather"))
+    if part < 1:
+        flights = flights.sample(frac=part, random_state=0).sort_index()
+    if dated:
+        flights, weather = _dated(flights, dated), _dated(weather, dated)
+    for column, (how, where) in broken.items():
+        if column in OF_FLIGHTS:
+            flights = _broken(flights, column, how, where)
+        else:
+            weather = _broken(weather, column, how, where)
+    return broken_columns(answer(), flights, weather)
+
+
+def _truly_broken(
+    months: dict[str, str], dated: int | None, part: float, broken: dict[str, Any]
+) -> list[str]:
+    """Which columns are broken, by the way that the month was made."""
+    named = set(broken)
+    if months["weather"] == "2013-02":
+        named.add("wind_speed")
+    if months["flights"].startswith("2023"):
+        named |= OF_FLIGHTS
+    if months["weather"].startswith("2023"):
+        named |= OF_2023 - OF_FLIGHTS
+    return sorted(named)
+
+
+@contract.generated(
+    "months of both years, dated as of any, with and without breaks",
+    run=_run_contract,
+    truth=_truly_broken,
+    marks={
+        "the rows are those of 2013, dated as of 2023": lambda months, dated, part, broken: (
+            dated == 2023 and "2013" in months["flights"] and "2013" in months["weather"]
+        ),
+        "the rows are those of 2023, dated as of 2013": lambda months, dated, part, broken: (
+            dated == 2013 and "2023" in months["flights"] + months["weather"]
+        ),
+        "only a part of the flights is there": lambda months, dated, part, broken: part < 1,
+        "only some rows are broken": lambda months, dated, part, broken: any(
+            where != "in all rows" for _, where in broken.values()
+        ),
+        "nothing is broken": lambda *args: not _truly_broken(*args),
+        "two columns or more are broken": lambda *args: len(_truly_broken(*args)) > 1,
+    },
+    count=32,
+    steps=60,
+)
+def any_months(draw):
+    """What to make, in place of it: a table of some thousand rows says little in a message."""
+    numbers = {table: draw(cases.whole(1, 12)) for table in ("flights", "weather")}
+    years = {table: draw(st.sampled_from([2013, 2013, 2013, 2023])) for table in numbers}
+    months = {table: f"{years[table]}-{n:02}" for table, n in numbers.items()}
+    open_to_breaks = [
+        column
+        for column in sorted(OF_2023)
+        if years["flights" if column in OF_FLIGHTS else "weather"] == 2013
+    ]
+    columns = (
+        draw(cases.some(st.sampled_from(open_to_breaks), 0, 2, unique=True))
+        if open_to_breaks
+        else []
+    )
+    broken = {column: draw(_breaks(column)) for column in columns}
+    dated, part = draw(st.sampled_from([None, 2023, 2013])), draw(st.sampled_from([1, 0.5, 0.3]))
+    return months, dated, part, broken
+
+
+def _breaks(column: str) -> cases.Strategy:
+    """How a column breaks, and in which rows."""
+    in_all = st.tuples(st.sampled_from([*WHOLE.get(column, {})]), st.just("in all rows"))
+    in_some = st.tuples(
+        st.sampled_from([*IN_SOME_ROWS.get(column, {})]), st.sampled_from([*SOME_ROWS])
+    )
+    kinds = [in_all] * (column in WHOLE) + [in_some] * (column in IN_SOME_ROWS)
+    return st.one_of(kinds)
+
+
 contract.mistake(
     "a range for the flight number",
     fails="dealt_codes",
-    old="t.flight.nunique() < 0.9 * (t.flight.max() - t.flight.min())",
+    old="t.flight.nunique() < 0.5 * (t.flight.max() - t.flight.min())",
     new="t.flight.between(1, 9999).all()",
 )
 contract.mistake(
     "only codes from 1 count as dealt out",
     fails="shifted_codes",
-    old="t.flight.nunique() < 0.9 * (t.flight.max() - t.flight.min())",
+    old="t.flight.nunique() < 0.5 * (t.flight.max() - t.flight.min())",
     new="t.flight.nunique() < t.flight.max()",
 )
 contract.mistake(
@@ -628,44 +1025,44 @@ contract.mistake(
 contract.mistake(
     "a gust is at least the wind",
     fails="copied_gust",
-    old='t.eval("wind_gust / wind_speed").round(3).nunique() > 10',
+    old='t.groupby("wind_speed").wind_gust.nunique().max() > 1',
     new="(t.wind_gust >= t.wind_speed)[t.wind_gust.notna()].all()",
 )
 contract.mistake(
     "a gust is mostly missing",
     fails="same_gust",
-    old='t.eval("wind_gust / wind_speed").round(3).nunique() > 10',
+    old='t.groupby("wind_speed").wind_gust.nunique().max() > 1',
     new="t.wind_gust.isna().mean() > 0.5",
 )
 contract.mistake(
     "rain is between nothing and a flood",
     fails="traces",
-    old="in_hundredths(t.precip) and wet_hours(t).mean() > 0.03",
+    old="in_hundredths(t.precip) and is_hourly(wet_hours(t))",
     new="t.precip.between(0, 5).all()",
 )
 contract.mistake(
     "the smallest rain is a hundredth",
     fails="millimetres",
-    old="in_hundredths(t.precip) and wet_hours(t).mean() > 0.03",
+    old="in_hundredths(t.precip) and is_hourly(wet_hours(t))",
     new="t.precip[t.precip > 0].min() >= 0.01",
 )
 contract.mistake(
     "the fewer missing, the better",
     fails="filled",
-    old="0.02 < t.pressure.isna().mean() < 0.30",
-    new="t.pressure.isna().mean() < 0.30",
+    old="0.02 < pressure.isna().mean() < 0.30",
+    new="pressure.isna().mean() < 0.30",
 )
 contract.mistake(
     "missing is normal, so any share will do",
     fails="silent_barometer",
-    old="0.02 < t.pressure.isna().mean() < 0.30",
-    new="0.02 < t.pressure.isna().mean()",
+    old="0.02 < pressure.isna().mean() < 0.30",
+    new="0.02 < pressure.isna().mean()",
 )
 contract.mistake(
     "a barometer must report nine times in ten",
     fails="accepts",
-    old="0.02 < t.pressure.isna().mean() < 0.30",
-    new="0.02 < t.pressure.isna().mean() < 0.10",
+    old="0.02 < pressure.isna().mean() < 0.30",
+    new="0.02 < pressure.isna().mean() < 0.10",
 )
 contract.mistake(
     "the example is thrown away",
@@ -682,14 +1079,93 @@ contract.mistake(
 contract.mistake(
     "hundredths are enough, whatever an hour brings",
     fails="first_report",
-    old="in_hundredths(t.precip) and wet_hours(t).mean() > 0.03",
-    new="in_hundredths(t.precip)",
+    old="in_hundredths(t.precip) and is_hourly(wet_hours(t))",
+    new="in_hundredths(t.precip) and np.isclose(wet_hours(t).min(), 0.01)",
+)
+contract.mistake(
+    "a wet hour brings a tenth of an inch: the month decides, not the gauge",
+    fails="accepts",
+    old="wet.mean() > 0.03",
+    new="wet.mean() > 0.042",
+)
+contract.mistake(
+    "inches are whatever is large enough",
+    fails="tenfold",
+    old="np.isclose(wet.min(), 0.01) and wet.mean()",
+    new="wet.mean()",
+)
+contract.mistake(
+    "any pressure will do, if some are missing",
+    fails="pascals",
+    old="in_hpa and 0.02",
+    new="0.02",
+)
+contract.mistake(
+    "a gust that is no multiple of the wind is measured",
+    fails="rounded_gust",
+    old='t.groupby("wind_speed").wind_gust.nunique().max() > 1',
+    new='t.eval("wind_gust / wind_speed").round(3).nunique() > 10',
+)
+contract.mistake(
+    "a code here and there is missing, so they are numbers",
+    fails="any_months",
+    old="0.5 * (t.flight",
+    new="0.9 * (t.flight",
+)
+contract.mistake(
+    "the clock is right, whatever the date",
+    fails="a_day_off",
+    old="(t.time_hour == utc_hour(t)).all()",
+    new="(t.time_hour.dt.hour == utc_hour(t).dt.hour).all()",
+)
+contract.mistake(
+    "2023 is broken, and 2013 is sound",
+    fails="any_months",
+    old="(t.time_hour == utc_hour(t)).all()",
+    new="(t.year == 2013).all() and (t.time_hour == utc_hour(t)).all()",
+)
+contract.mistake(
+    "right on average",
+    fails="some_in_mmhg",
+    old="pressure.dropna().between(900, 1100).all()",
+    new="900 < pressure.mean() < 1100",
 )
 contract.mistake(
     "one good row stands for the month",
     fails="wrong_at_last",
     old="(t.time_hour == utc_hour(t)).all()",
     new="t.time_hour.iloc[0] == utc_hour(t).iloc[0]",
+)
+
+
+_ANY_LIMIT = "any limit between what sound and broken months have will do"
+for _old, _new in {
+    "wet.mean() > 0.03": ["wet.mean() >= 0.03"],
+    "between(900, 1100)": [
+        f"between({limits})" for limits in ("901, 1100", "899, 1100", "900, 1101", "900, 1099")
+    ],
+    "0.02 < pressure": ["0.02 <= pressure", "0.04 < pressure", "0.01 < pressure"],
+    "mean() < 0.30": ["mean() <= 0.30"],
+    "t.flight.nunique() < 0.5": ["t.flight.nunique() <= 0.5"],
+    "wind_gust.nunique().max() > 1": ["wind_gust.nunique().max() > 2"],
+    "between(0, 150)": [f"between({limits})" for limits in ("-1, 150", "0, 151", "0, 149")],
+}.items():
+    for _one in _new:
+        contract.equivalent(_ANY_LIMIT, old=_old, new=_one)
+contract.equivalent(
+    "of two values that are close either may be called the right one",
+    old="np.allclose(inches * 100, (inches * 100).round())",
+    new="np.allclose((inches * 100).round(), inches * 100)",
+)
+contract.equivalent(
+    "pandas builds dates of nullable whole numbers too",
+    old='"hour"]].astype(int))',
+    new='"hour"]])',
+)
+contract.equivalent(
+    "pandera takes a rule's answer for each row, and wants them all",
+    old="between(0, 150).all()",
+    new="between(0, 150)",
 )
 
 
@@ -702,25 +1178,34 @@ def as_table_schemas():
             "America/New_York"
         )
         noon = offset + pd.Timedelta(hours=12)
-        ahead = (t.time_hour.dt.hour - t.hour.astype(int)) % 24
+        midnight = pd.to_datetime(t[["year", "month", "day"]].astype(int)).dt.tz_localize("UTC")
+        ahead = (t.time_hour - midnight) / pd.Timedelta("1h") - t.hour.astype(int)
         return bool(
             (ahead == -noon.map(lambda m: m.utcoffset().total_seconds() / 3600)).mean() > 0.99
         )
 
     def hourly_totals(t):
         whole = ((t.precip * 100).round(6) % 1 == 0).all()
-        return bool(whole and t.precip[t.precip >= 0.01].mean() > 0.035)
+        rain = t.precip[t.precip >= 0.01]
+        return bool(whole and rain.mean() > 0.035 and (rain < 0.03).mean() > 0.1)
 
     def numbers_leave_gaps(t):
         numbers = np.sort(t.flight.unique().astype(int))
-        return bool((np.diff(numbers) > 1).mean() > 0.05)
+        return bool(np.diff(numbers).max() > 50)
 
     gust = pa.Check(
-        lambda t: (t.wind_gust / t.wind_speed.where(t.wind_speed > 0)).std() > 0.01,
+        lambda t: (t.wind_gust / t.wind_speed.where(t.wind_speed > 0)).std() > 0.1,
         name="wind_gust",
     )
     rain = pa.Check(hourly_totals, name="precip")
-    gaps = pa.Check(lambda t: bool(0.03 <= t.pressure.isna().mean() <= 0.25), name="pressure")
+    gaps = pa.Check(
+        lambda t: (
+            bool(0.03 <= t.pressure.isna().mean() <= 0.25)
+            and t.pressure.min() > 950
+            and t.pressure.max() < 1060
+        ),
+        name="pressure",
+    )
     storm = pa.Check(lambda t: bool((t.wind_speed.fillna(0) < 200).all()), name="wind_speed")
     return {
         "flights": pa.DataFrameSchema(

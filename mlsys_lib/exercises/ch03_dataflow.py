@@ -1,23 +1,26 @@
 """Exercises of chapter 03, dataflow."""
 
+import itertools
 import math
 import sqlite3
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+from hypothesis import strategies as st
 
 from mlsys_lib import World
 from mlsys_lib.events import Event, reports
+from mlsys_lib.exercises import answers, cases
 from mlsys_lib.exercises.checker import Answer, exercise, expect
 from mlsys_lib.features import LATE, Rolling, batch
 
+FloatArray = npt.NDArray[np.float64]
 LEFT_LATE = Rolling("left_late_1h", "departures", ("origin",), 1)
 
 
@@ -47,11 +50,16 @@ def _evening() -> tuple[World, pd.DataFrame]:
 def ingest(log, db):
     """Bring the tally of departures up to date with the log, whatever happens.
 
-    `log.read(offset, limit)` gives events. `db` is a sqlite3 connection with two
-    tables: `tally` has a row an airport (origin, n, late); `position` has one row
-    (at), the offset to read next. Read to the end of the log; count each event of the
-    topic "departures" into n, and into late if its dep_delay is 15 or more. The
-    process may be killed at any statement and started again, with a new connection.
+    `log.read(offset, limit)` gives the next events, at most `limit` of them, each with
+    its topic, value and offset; offsets have no gaps. `db` is a sqlite3 connection
+    with two tables: `tally` has a row an airport (origin, n, late), for every airport
+    of the log; `position` has one row (at), the offset to read next. Both may hold
+    what earlier runs counted. Read to the end of the log; count each event of the
+    topic "departures" into n at its origin, and into late if its dep_delay is 15 or
+    more. The process may be killed at any statement and started again, with a new
+    connection; and any statement may be refused once, with a sqlite3.OperationalError,
+    which you may let out: then you are started again as well. In the end each
+    departure is counted once, and `at` is the length of the log.
     """
     position = db.execute("SELECT at FROM position").fetchone()[0]
     while events := log.read(position, limit=100):
@@ -80,15 +88,25 @@ class _Cursor(sqlite3.Cursor):
             self.execute(sql, row)
         return self
 
+    def executescript(self, *args: Any) -> Any:
+        assert isinstance(self.connection, _Connection)
+        self.connection.live()
+        return super().executescript(*args)
+
 
 class _Connection(sqlite3.Connection):
-    """A connection whose process is killed before its n-th statement."""
+    """A connection whose process is killed before its n-th statement, or is refused that one."""
 
-    left = math.inf
+    left, is_refused = math.inf, False
 
     def live(self) -> None:
         self.left -= 1
-        if self.left < 0:
+        if self.left == -1 and self.is_refused:
+            raise sqlite3.OperationalError("disk I/O error")
+        self.stop_if_dead()
+
+    def stop_if_dead(self) -> None:
+        if self.left < 0 and not self.is_refused:
             raise _Killed
 
     def cursor(self, *args: Any, **kwargs: Any) -> Any:
@@ -100,34 +118,48 @@ class _Connection(sqlite3.Connection):
     def executemany(self, *args: Any) -> Any:
         return self.cursor().executemany(*args)
 
+    def executescript(self, *args: Any) -> Any:
+        return self.cursor().executescript(*args)
+
     def commit(self) -> None:
-        if self.left < 0:  # the dead do not commit
-            raise _Killed
+        self.stop_if_dead()  # the dead do not commit
         super().commit()
 
 
 class _Log(list[Event]):
     """What `ingest` needs of a log, in memory."""
 
-    def read(self, offset: int = 0, limit: int = 1000) -> list[Event]:
+    def read(self, offset: int, limit: int) -> list[Event]:
         return [
             replace(event, offset=offset + n)
             for n, event in enumerate(self[offset : offset + limit])
         ]
 
 
+_DESKS = itertools.count()
+_AIRPORTS = ("EWR", "JFK", "LGA")
+
+
 @contextmanager
-def _desk(events: int) -> Iterator[tuple[_Log, Path]]:
-    """A log with that many reports of one afternoon, the last a departure, and an empty tally."""
-    with tempfile.TemporaryDirectory() as folder:
-        tally = Path(folder) / "tally.db"
-        db = sqlite3.connect(tally)
-        db.executescript(
-            "CREATE TABLE tally (origin TEXT PRIMARY KEY, n INTEGER, late INTEGER);"
-            "INSERT INTO tally VALUES ('EWR', 0, 0), ('JFK', 0, 0), ('LGA', 0, 0);"
-            "CREATE TABLE position (at INTEGER); INSERT INTO position VALUES (0);"
-        )
+def _tally(at: int, rows: Sequence[tuple[str, int, int]]) -> Iterator[str]:
+    """A database in memory, which several connections share as they would share a file; gives its address."""
+    address = f"file:desk{next(_DESKS)}?mode=memory&cache=shared"
+    db = sqlite3.connect(address, uri=True)
+    db.execute("CREATE TABLE tally (origin TEXT PRIMARY KEY, n INTEGER, late INTEGER)")
+    db.executemany("INSERT INTO tally VALUES (?, ?, ?)", rows)
+    db.execute("CREATE TABLE position (at INTEGER)")
+    db.execute("INSERT INTO position VALUES (?)", (at,))
+    db.commit()
+    try:
+        yield address
+    finally:
         db.close()
+
+
+@contextmanager
+def _desk(events: int) -> Iterator[tuple[_Log, str]]:
+    """A log with that many reports of one afternoon, the last a departure, and an empty tally."""
+    with _tally(0, [(origin, 0, 0) for origin in _AIRPORTS]) as tally:
         yield _Log(_afternoon()[:events]), tally
 
 
@@ -136,34 +168,45 @@ def _afternoon() -> list[Event]:
     return list(reports(_evening()[0], since="2013-07-29 18:00"))
 
 
-def _run(answer: Answer, log: _Log, tally: Path, statements: float = math.inf) -> bool:
-    """One life of the process; it ends after that many statements (then True), or well."""
-    db = sqlite3.connect(tally, factory=_Connection)
-    sqlite3.Connection.execute(
-        db, "PRAGMA synchronous = OFF"
-    )  # no power fails here, and it is faster
-    db.left = statements
-    with suppress(_Killed):
+def _run(
+    answer: Answer,
+    log: _Log,
+    tally: str,
+    statements: float = math.inf,
+    *,
+    is_refused: bool = False,
+) -> bool:
+    """One life of the process; after that many statements it is killed or refused one (then True), or it ends well."""
+    db = sqlite3.connect(tally, factory=_Connection, uri=True)
+    db.left, db.is_refused = statements, is_refused
+    try:
         answer(log, db)
-    killed = db.left < 0
-    db.close()  # what was not committed is gone, as after a real kill
-    return killed
+    except _Killed:
+        pass
+    except (answers.Raised, sqlite3.OperationalError):
+        if not (is_refused and db.left < 0):
+            raise
+    finally:
+        hit = db.left < 0
+        db.close()  # what was not committed is gone, as after a real kill
+    return hit
 
 
-def _counted(tally: Path) -> list[list[int]]:
-    db = sqlite3.connect(tally)
-    rows = db.execute("SELECT n, late FROM tally ORDER BY origin").fetchall()
+def _counted(tally: str) -> dict[str, list[int]]:
+    db = sqlite3.connect(tally, uri=True)
+    rows = db.execute("SELECT origin, n, late FROM tally ORDER BY origin").fetchall()
     db.close()
-    return [list(row) for row in rows]
+    return {origin: [n, late] for origin, n, late in rows}
 
 
-def _departed(log: _Log) -> list[list[int]]:
+def _departed(log: _Log, airports: Sequence[str] = _AIRPORTS) -> dict[str, list[int]]:
     """What the tally must be, counted by other means."""
-    left = pd.DataFrame([event.value for event in log if event.topic == "departures"])
-    late = (left.dep_delay >= LATE).groupby(left.origin).agg(["size", "sum"])
-    return [
-        [int(n), int(k)] for n, k in late.reindex(["EWR", "JFK", "LGA"], fill_value=0).to_numpy()
-    ]
+    left = [event.value for event in log if event.topic == "departures"]
+    late = {
+        origin: [value["dep_delay"] >= LATE for value in left if value["origin"] == origin]
+        for origin in airports
+    }
+    return {origin: [len(each), sum(each)] for origin, each in late.items()}
 
 
 @ingest.claim("each departure is counted at its airport, and as late from 15 minutes on")
@@ -197,27 +240,110 @@ def goes_on(answer: Answer) -> None:
         expect(_counted(tally), _departed(log))
 
 
-def _killed(answer: Answer) -> Iterator[tuple[Any, Any]]:
-    """For a kill at each statement until a life ends well: what two lives counted, and what they should."""
-    killed, statement = True, 0
-    while killed:
+def _hit(answer: Answer, *, is_refused: bool = False) -> Iterator[tuple[Any, Any]]:
+    """For a kill or a refusal at each statement until a life ends well: what two lives counted, and what they should."""
+    hit, statement = True, 0
+    while hit:
         with _desk(131) as (log, tally):
-            killed = _run(answer, log, tally, statement)
+            hit = _run(answer, log, tally, statement, is_refused=is_refused)
             _run(answer, log, tally)
-            yield np.array(_counted(tally)), np.array(_departed(log))
+            yield _counted(tally), _departed(log)
         statement += 1
+
+
+def _of_these(counted: dict[str, list[int]], most: dict[str, list[int]]) -> dict[str, list[int]]:
+    """What was counted, without what was counted twice."""
+    return {
+        origin: [min(pair) for pair in zip(counted[origin], most[origin], strict=True)]
+        for origin in most
+    }
 
 
 @ingest.claim("killed at any statement and started again, it loses no departure")
 def loses_nothing(answer: Answer) -> None:
-    for counted, departed in _killed(answer):
-        expect(np.minimum(counted, departed), departed)
+    for counted, departed in _hit(answer):
+        expect(_of_these(counted, departed), departed)
 
 
 @ingest.claim("killed at any statement and started again, it counts no departure twice")
 def doubles_nothing(answer: Answer) -> None:
-    for counted, departed in _killed(answer):
+    for counted, departed in _hit(answer):
         expect(counted, departed)
+
+
+@ingest.claim("refused any statement with an error, it counts each departure once all the same")
+def refused(answer: Answer) -> None:
+    for counted, departed in _hit(answer, is_refused=True):
+        expect(counted, departed)
+
+
+Reports = list[tuple[str, str, float]]
+
+
+def _events(reports_: Reports, times: int) -> _Log:
+    """A log in which these reports (topic, origin, minutes late) come so many times over."""
+    now = pd.Timestamp("2013-07-29 18:00", tz="UTC").to_pydatetime()
+    return _Log(
+        Event(topic, f"{topic}/{n}", now, now, {"origin": origin, "dep_delay": delay})
+        for n, (topic, origin, delay) in enumerate(reports_ * times)
+    )
+
+
+def _lived(
+    answer: Answer,
+    reports: Reports,
+    times: int,
+    counted: int,
+    airports: list[str],
+    lives: list[tuple[str, int]],
+) -> dict[str, Any]:
+    """What tally and position hold after these lives and one that ends well, if that many reports were counted before."""
+    log = _events(reports, times)
+    before = _departed(_Log(log[:counted]), airports)
+    with _tally(
+        counted, [(origin, before[origin][0], before[origin][1]) for origin in airports]
+    ) as tally:
+        for how, statement in lives:
+            _run(answer, log, tally, statement, is_refused=how == "refused")
+        _run(answer, log, tally)
+        db = sqlite3.connect(tally, uri=True)
+        at = db.execute("SELECT at FROM position").fetchall()
+        db.close()
+        return {"tally": _counted(tally), "at": at}
+
+
+@ingest.generated(
+    "any log, however often the process is killed or refused a statement",
+    run=_lived,
+    truth=lambda reports, times, counted, airports, lives: {
+        "tally": _departed(_events(reports, times), airports),
+        "at": [(len(reports) * times,)],
+    },
+    marks={
+        "the log is empty": lambda reports, *rest: not reports,
+        "the log holds more than 1,000 events": lambda reports, times, *rest: (
+            len(reports) * times > 1000
+        ),
+        "some of the log was counted before": lambda reports, times, counted, *rest: counted > 0,
+        "a statement is refused": lambda *args: "refused" in dict(args[-1]),
+        "the process is killed": lambda *args: "killed" in dict(args[-1]),
+        "a departure is exactly 15 minutes late": lambda reports, *rest: any(
+            topic == "departures" and delay == LATE for topic, _, delay in reports
+        ),
+    },
+    count=40,
+    steps=100,
+)
+def any_lives(draw):
+    airports = draw(cases.some(cases.names("JFK", "EWR", "LGA", "BOS"), 1, 4, unique=True))
+    topic = cases.names("departures", "arrivals", "weather")
+    delay = cases.figures(-5, 40, on=[LATE], step=1)
+    reports = draw(cases.some(st.tuples(topic, st.sampled_from(airports), delay), 0, 6))
+    times = draw(st.sampled_from([1, 1, 1, 20, 50, 1001 // max(len(reports), 1) + 1]))
+    counted = draw(st.sampled_from([0, 0, len(reports) * times // 2, len(reports) * times]))
+    most = 2 * len(reports) + 3 if times == 1 else 130
+    life = st.tuples(cases.names("killed", "refused"), cases.whole(0, most))
+    return reports, times, counted, airports, draw(cases.some(life, 0, 3))
 
 
 ingest.mistake(
@@ -284,6 +410,38 @@ ingest.mistake(
 )
 
 
+ingest.mistake(
+    "an error is swallowed, and its batch skipped",
+    fails="refused",
+    old="""        with db:
+            for event in events:
+                if event.topic == "departures":
+                    late = event.value["dep_delay"] >= 15
+                    update = "UPDATE tally SET n = n + 1, late = late + ? WHERE origin = ?"
+                    db.execute(update, (late, event.value["origin"]))
+            db.execute""",
+    new="""        try:
+            for event in events:
+                if event.topic == "departures":
+                    late = event.value["dep_delay"] >= 15
+                    update = "UPDATE tally SET n = n + 1, late = late + ? WHERE origin = ?"
+                    db.execute(update, (late, event.value["origin"]))
+        except sqlite3.Error:
+            db.rollback()
+        with db:
+            db.execute""",
+)
+ingest.mistake(
+    "a thousand events at once are enough for any log",
+    fails="any_lives",
+    old="while events := log.read(position, limit=100):",
+    new="if events := log.read(position, limit=1000):",
+)
+for _limit in ("limit=101", "limit=99"):
+    ingest.equivalent("how many are read at a time is free", old="limit=100", new=_limit)
+ingest.equivalent("a row of one column", old="fetchone()[0]", new="fetchone()[-1]")
+
+
 @ingest.alternative
 def all_at_once(log, db):
     cursor = db.cursor()
@@ -294,6 +452,28 @@ def all_at_once(log, db):
     cursor.executemany("UPDATE tally SET n = n + 1, late = late + ? WHERE origin = ?", rows)
     cursor.execute("UPDATE position SET at = at + ?", (len(events),))
     db.commit()
+
+
+@ingest.alternative
+def absolute_and_patient(log, db):
+    while True:
+        try:
+            (at,) = db.execute("SELECT at FROM position").fetchone()
+            tally = {o: [n, late] for o, n, late in db.execute("SELECT * FROM tally")}
+            for event in log.read(at, 70):
+                at = event.offset + 1
+                if event.topic == "departures":
+                    counts = tally[event.value["origin"]]
+                    counts[0] += 1
+                    counts[1] += event.value["dep_delay"] >= 15
+            rows = [(n, late, origin) for origin, (n, late) in tally.items()]
+            db.executemany("UPDATE tally SET n = ?, late = ? WHERE origin = ?", rows)
+            db.execute("UPDATE position SET at = ?", (at,))
+            db.commit()
+            if not log.read(at, 1):
+                return
+        except sqlite3.OperationalError:
+            db.rollback()
 
 
 # -- rolling_rate ------------------------------------------------------------------------------------
@@ -313,10 +493,11 @@ def rolling_rate(deliveries, window=60):
 
     `deliveries` holds, in the order in which they reach you, reports ("report", key,
     minute, late) and questions ("ask", minute). Give a list with an answer to each
-    question: the share of late reports among those delivered so far whose minute lies
-    in (asked - window, asked]. Each key counts once. If there is none, the answer is
-    NaN. Questions come in order of time; reports may come after newer ones, and a
-    sender's clock may be ahead of yours.
+    question: the share of late reports among those delivered before the question whose
+    minute lies in (asked - window, asked]. What is delivered after it changes nothing.
+    Each key counts once; its copies are equal. If there is none, the answer is NaN.
+    Questions come in order of time; reports may come after newer ones, and a sender's
+    clock may be ahead of yours. Minutes are whole, `late` is True or False.
     """
     seen, kept, answers = set(), [], []
     for kind, *item in deliveries:
@@ -396,6 +577,73 @@ def equals_the_batch(answer: Answer) -> None:
     expect(answer([*arrived, *asked]), rows.left_late_1h.to_numpy())
 
 
+@rolling_rate.claim("a report that comes after the question changes no earlier answer")
+def not_yet_delivered(answer: Answer) -> None:
+    deliveries = [*_reports(10), ("ask", 30), *_reports(20, late=True), ("ask", 30)]
+    expect(answer(deliveries), [0.0, 0.5])
+
+
+def _places(deliveries: list[tuple[Any, ...]]) -> dict[str, list[tuple[int, Any]]]:
+    """Reports and questions, each with its place in the deliveries."""
+    kinds: dict[str, list[tuple[int, Any]]] = {"report": [], "ask": []}
+    for place, (kind, *item) in enumerate(deliveries):
+        kinds[kind].append((place, item))
+    return kinds
+
+
+def _any_pair(deliveries: list[tuple[Any, ...]], holds: Any) -> bool:
+    """Whether this holds of a report and a question: the places and the minutes of both."""
+    found = _places(deliveries)
+    return any(
+        holds(reported, report[1], asked, ask[0])
+        for reported, report in found["report"]
+        for asked, ask in found["ask"]
+    )
+
+
+@rolling_rate.generated(
+    "any deliveries",
+    marks={
+        "a report comes after a question to which its minute would belong": lambda deliveries, window=60: (
+            _any_pair(
+                deliveries,
+                lambda at, minute, asked, now: at > asked and now - window < minute <= now,
+            )
+        ),
+        "a report is exactly a window old when it is asked for": lambda deliveries, window=60: (
+            _any_pair(
+                deliveries, lambda at, minute, asked, now: at < asked and minute == now - window
+            )
+        ),
+        "a report's clock is ahead": lambda deliveries, window=60: _any_pair(
+            deliveries, lambda at, minute, asked, now: at < asked and minute > now
+        ),
+        "a report comes twice": lambda deliveries, window=60: (
+            len({d[1] for d in deliveries if d[0] == "report"})
+            < sum(d[0] == "report" for d in deliveries)
+        ),
+        "the window is not of 60 minutes": lambda deliveries, window=60: window != 60,
+        "nothing is asked": lambda deliveries, window=60: all(d[0] == "report" for d in deliveries),
+    },
+    count=80,
+)
+def any_deliveries(draw):
+    window = draw(st.sampled_from([60, 30, 1, 7]))
+    asked = sorted(draw(cases.some(cases.whole(0, 150), 0, 5)))
+    limits = sorted({*asked, *(now - window for now in asked), 0})
+    reported = draw(cases.some(cases.near(*limits) | cases.whole(-80, 160), 0, 6))
+    keys = draw(cases.reordered([f"flight {n}" for n in range(len(reported))]))
+    sent = [
+        ("report", key, minute, draw(st.booleans()))
+        for key, minute in zip(keys, reported, strict=True)
+    ]
+    deliveries = draw(cases.deliveries(sent))
+    places = sorted(draw(cases.whole(0, len(deliveries))) for _ in asked)
+    for question, (place, now) in enumerate(zip(places, asked, strict=True)):
+        deliveries.insert(place + question, ("ask", now))
+    return (deliveries,) if window == 60 else cases.call(deliveries, window=window)
+
+
 rolling_rate.mistake(
     "no reports are taken for no late flights",
     fails="half",
@@ -448,6 +696,15 @@ rolling_rate.mistake(
 )
 
 
+rolling_rate.mistake(
+    "everything is read before anything is answered",
+    fails="not_yet_delivered",
+    old="for kind, *item in deliveries:",
+    new="for kind, *item in sorted(deliveries, key=lambda delivery: delivery[0] == 'ask'):",
+)
+rolling_rate.equivalent("a question holds nothing but its minute", old="item[0]", new="item[-1]")
+
+
 @rolling_rate.alternative
 def from_a_dict(deliveries, window=60):
     reported, answers = {}, []
@@ -475,11 +732,12 @@ def from_a_dict(deliveries, window=60):
 def watermark(lags, per_minute, per_lost):
     """How long to wait for late reports before a window is closed, at the least cost.
 
-    `lags` (minutes) holds for each report how long after the end of its window it
-    came; 0 or less is in time. Waiting costs `per_minute` a minute. What comes later
-    than the wait is lost, and costs `per_lost` times its share of all reports. Give
-    the pair (wait, lost): the cheapest wait in minutes (the shortest, if several cost
-    the same) and the share that it loses.
+    `lags` (minutes; an array in any order, of one or more) holds for each report how
+    long after the end of its window it came; 0 or less is in time. Waiting, for 0
+    minutes or any more, not only whole ones, costs `per_minute` a minute. What comes
+    later than the wait is lost, and costs `per_lost` times its share of all reports;
+    either price may be 0. Give the pair (wait, lost): the cheapest wait in minutes (the
+    shortest, if several cost the same) and the share that it loses, neither rounded.
     """
     lags = np.sort(lags)
     waits = np.unique(np.r_[0, np.maximum(lags, 0)])  # blank
@@ -531,6 +789,61 @@ def real_lags(answer: Answer) -> None:
         expect(wait + per_lost * lost, float(min(rivals)))
 
 
+def _bills(lags: FloatArray, per_minute: float, per_lost: float) -> FloatArray:
+    """What each wait costs that could be the cheapest, cheapest first."""
+    waits = np.unique([0.0, *lags[lags > 0]])
+    return np.sort([per_minute * wait + per_lost * np.mean(lags > wait) for wait in waits])
+
+
+def _is_tied(lags: FloatArray, per_minute: float, per_lost: float) -> bool:
+    bills = _bills(lags, per_minute, per_lost)
+    return len(bills) > 1 and bills[1] == bills[0]
+
+
+@watermark.generated(
+    "any lags at any prices",
+    marks={
+        "two waits cost the same": _is_tied,
+        "no report is in time": lambda lags, per_minute, per_lost: (lags > 0).all(),
+        "no report is late": lambda lags, per_minute, per_lost: (lags <= 0).all(),
+        "several came at the same moment": lambda lags, per_minute, per_lost: (
+            len(np.unique(lags)) < len(lags)
+        ),
+        "waiting is free": lambda lags, per_minute, per_lost: per_minute == 0,
+        "losing is free": lambda lags, per_minute, per_lost: per_lost == 0,
+        "not waiting is cheapest": lambda lags, per_minute, per_lost: (
+            watermark.answer(lags, per_minute, per_lost)[0] == 0
+        ),
+        "a lag is no whole minute": lambda lags, per_minute, per_lost: (lags % 1 > 0).any(),
+    },
+    count=80,
+)
+def any_lags(draw):
+    """Prices at which waits cost exactly the same, or clearly not, however the costs are added up."""
+    lag = draw(
+        st.sampled_from(
+            [
+                cases.whole(-20, 120, on=[0]),
+                cases.figures(-2, 30, on=[0], step=0.25),
+                st.sampled_from([0, 10, 20]),
+                cases.whole(1, 900),
+            ]
+        )
+    )
+    size = draw(st.sampled_from([1, 2, 4, 8, 3, 5]))
+    lags = draw(cases.array(lag, size))
+    if (lags % 1 == 0).all() and draw(st.booleans()):
+        lags = lags.astype(int)
+    late = lags[lags > 0]
+    tie = [size * late[0]] if size in (1, 2, 4, 8) and len(late) else []
+    per_minute = draw(st.sampled_from([1, 0.5, 2, 0]))
+    per_lost = draw(cases.figures(0, 200, step=1) | st.sampled_from([20, 1000, 0, *tie]))
+    bills = _bills(lags, per_minute, per_lost)
+    if np.any((np.diff(bills) > 0) & (np.diff(bills) < 1e-6)):
+        per_lost = 0
+    return lags, per_minute, per_lost
+
+
 watermark.mistake(
     "95 % is enough, whatever it costs",
     fails="by_hand",
@@ -567,6 +880,20 @@ watermark.mistake(
     old="np.r_[0, np.maximum(lags, 0)]",
     new="np.r_[0, np.clip(lags, 0, 120)]",
 )
+
+
+watermark.mistake(
+    "only whole minutes are worth a wait",
+    fails="any_lags",
+    old="np.r_[0, np.maximum(lags, 0)]",
+    new="np.r_[0, np.ceil(np.maximum(lags, 0))]",
+)
+watermark.equivalent(
+    "the lags are sorted, and a wait that is tried twice costs the same",
+    old="np.unique(np.r_[0, np.maximum(lags, 0)])",
+    new="np.r_[0, np.maximum(lags, 0)]",
+)
+watermark.equivalent("the larger of two", old="np.maximum(lags, 0)", new="np.maximum(0, lags)")
 
 
 @watermark.alternative
@@ -624,11 +951,14 @@ def lateness(world: World, since: str) -> pd.DataFrame:
 def parity(batch, stream):
     """Say where two pipelines disagree; an empty dict says that they agree.
 
-    Each table has `flight_id` and one column a feature, in any order of rows. Give
-    {feature: number of decisions on which the values differ}, over the decisions that
-    both answer, and {"rows": number of decisions that only one of the two answers, or
-    that one answers more than once}. Leave out what is zero. Two missing values
-    agree, a missing one and a number do not; up to 1e-9 is rounding.
+    Each table has `flight_id` and one column a feature, the same in both; rows,
+    columns and index are in any order, and a table may be empty. Give one dict of whole
+    numbers: for each feature, the number of decisions (not of rows) on which the values
+    differ, of the decisions that both answer; and for "rows" the number of decisions
+    that only one of the two answers, or that one answers more than once (all its rows
+    are then equal, and it is compared like others). Leave out what is zero. Two missing
+    values agree, a missing one and a number do not. A difference of 1e-9 or less,
+    whatever the size of the values, is rounding; more is not.
     """
     twice = {*batch.flight_id[batch.flight_id.duplicated()]}
     twice |= {*stream.flight_id[stream.flight_id.duplicated()]}
@@ -715,6 +1045,91 @@ def several(answer: Answer) -> None:
     expect(answer(table.iloc[2:], stream), {"rows": 2, "landed_late_2h": int((known != 0.5).sum())})
 
 
+def _widest(batch: pd.DataFrame, stream: pd.DataFrame) -> pd.Series:
+    """The differences on what both answer, without those that are nought."""
+    left, right = (t.drop_duplicates("flight_id").set_index("flight_id") for t in (batch, stream))
+    common = left.index.intersection(right.index)
+    apart = (left.loc[common] - right.loc[common, left.columns]).abs().to_numpy().ravel()
+    return pd.Series(apart[apart > 0])
+
+
+def _copies(table: pd.DataFrame) -> int:
+    """How often the decision is answered that is answered most often."""
+    return int(table.flight_id.value_counts().max()) if len(table) else 0
+
+
+@parity.generated(
+    "any two tables",
+    marks={
+        "values differ by 1e-9 or a little less": lambda batch, stream: (
+            _widest(batch, stream).between(4e-10, 1e-9).any()
+        ),
+        "values differ by a little more than 1e-9": lambda batch, stream: (
+            _widest(batch, stream).between(1.1e-9, 2e-7).any()
+        ),
+        "a decision is answered twice": lambda batch, stream: (
+            max(_copies(batch), _copies(stream)) > 1
+        ),
+        "a decision is answered three times": lambda batch, stream: (
+            max(_copies(batch), _copies(stream)) > 2
+        ),
+        "only the batch answers a decision": lambda batch, stream: bool(
+            {*batch.flight_id} - {*stream.flight_id}
+        ),
+        "only the stream answers a decision": lambda batch, stream: bool(
+            {*stream.flight_id} - {*batch.flight_id}
+        ),
+        "a value is missing on one side": lambda batch, stream: (
+            batch.isna().sum().sum() != stream.isna().sum().sum()
+        ),
+        "a table is empty": lambda batch, stream: batch.empty or stream.empty,
+        "the columns stand in another order": lambda batch, stream: list(batch) != list(stream),
+    },
+    count=80,
+)
+def any_tables(draw):
+    names = draw(
+        cases.some(cases.names("left_late_1h", "landed_late_2h", "gust"), 1, 3, unique=True)
+    )
+    ids = draw(cases.some(cases.names("UA1", "AA2", "DL3", "B64", "WN5"), 0, 5, unique=True))
+    rows = [
+        (i, *(draw(cases.figures(0, 1, on=[0, 0.5], step=0.25, missing=True)) for _ in names))
+        for i in ids
+    ]
+    rows = [
+        (i, *(1000 * v if draw(cases.whole(0, 4)) == 4 else v for v in values))
+        for i, *values in rows
+    ]
+    batch, stream = (draw(_answered(rows, names, apart)) for apart in ((0.0,), (0.0, *_APART)))
+    return batch, stream
+
+
+# Just inside the tolerance and just beyond it. On its limit only beside 0: elsewhere rounding decides.
+_APART = (0.0, 8e-10, 1.5e-9, -1.5e-9, 1e-7, -0.002, 0.25, math.nan)
+
+
+@st.composite
+def _answered(draw, rows, names, apart):
+    """What a pipeline answers: some decisions not, some more than once, in any order, off by one of `apart`."""
+    told = [row for row in rows if draw(cases.whole(0, 5)) < 5]
+    told = [
+        (i, *(_off(value, draw(st.sampled_from(apart))) for value in values)) for i, *values in told
+    ]
+    twice = draw(cases.some(st.sampled_from(told), 0, 2)) if told and draw(st.booleans()) else []
+    arrived = draw(cases.reordered([*told, *twice]))
+    index = draw(cases.index(len(arrived), equal=True))
+    types = {"flight_id": object} | dict.fromkeys(names, float)
+    table = pd.DataFrame(arrived, columns=list(types), index=index).astype(types)
+    return table[draw(cases.reordered(list(types)))]
+
+
+def _off(value: float, by: float) -> float:
+    """Off by so much; a value that is missing is known by `by`, if that is not nought."""
+    if math.isnan(value):
+        return value if by == 0 else abs(by)
+    return 1e-9 if value == 0 and by == 8e-10 else value + by
+
+
 parity.mistake(
     "two missing values differ",
     fails="accepts",
@@ -780,6 +1195,29 @@ parity.mistake(
     fails="a_millionth",
     old="((a - b).abs() <= 1e-9)",
     new="((a - b).abs() <= 1e-5)",
+)
+
+
+parity.mistake(
+    "rounding to nine places is a tolerance",
+    fails="any_tables",
+    old="((a - b).abs() <= 1e-9)",
+    new="(a.round(9) == b.round(9))",
+)
+parity.mistake(
+    "large values may differ by more",
+    fails="any_tables",
+    old="((a - b).abs() <= 1e-9)",
+    new="((a - b).abs() <= 1e-9 * np.maximum(a.abs(), 1))",
+)
+parity.mistake(
+    "a decision that is answered twice differs twice",
+    fails="any_tables",
+    old='stream.drop_duplicates("flight_id").set_index("flight_id")',
+    new='stream.set_index("flight_id")',
+)
+parity.equivalent(
+    "both tables have the same features", old="in left.columns", new="in right.columns"
 )
 
 
