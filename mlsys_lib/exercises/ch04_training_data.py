@@ -764,12 +764,57 @@ def by_threshold(rows):
 
 
 _AS_GOOD = {
-    "rows.visib < 3": ["rows.visib <= 3", "rows.visib < 4", "rows.visib < 2"],
-    "rows.precip > 0.05": ["rows.precip >= 0.05", "rows.precip > 0.1", "rows.precip > 0.025"],
+    "another limit is another rule, and as good": {
+        "visib < 3": ["visib <= 3", "visib < 4", "visib < 2"],
+        "precip > 0.05": ["precip >= 0.05", "precip > 0.1", "precip > 0.025"],
+        "origin_left_late_1h > 0.4": [
+            "origin_left_late_1h >= 0.4",
+            "origin_left_late_1h > 0.8",
+            "origin_left_late_1h > 0.2",
+        ],
+        "carrier_left_late_3h > 0.4": [
+            "carrier_left_late_3h >= 0.4",
+            "carrier_left_late_3h > 0.8",
+            "carrier_left_late_3h > 0.2",
+        ],
+        "< 11 * 60": ["<= 11 * 60", "< 12 * 60", "< 10 * 60", "< 11 * 61", "< 11 * 59"],
+        "origin_left_late_1h < 0.1": [
+            "origin_left_late_1h <= 0.1",
+            "origin_left_late_1h < 0.2",
+            "origin_left_late_1h < 0.05",
+        ],
+        "carrier_left_late_3h < 0.1": [
+            "carrier_left_late_3h <= 0.1",
+            "carrier_left_late_3h < 0.2",
+            "carrier_left_late_3h < 0.05",
+        ],
+    },
+    "six rules are enough": {
+        '        "fog": say(1, rows.visib < 3),\n': [""],
+        '        "rain": say(1, rows.precip > 0.05),\n': [""],
+        '        "queue": say(1, rows.origin_left_late_1h > 0.4),\n': [""],
+        '        "airline late": say(1, rows.carrier_left_late_3h > 0.4),\n': [""],
+        '        "no queue": say(0, rows.origin_left_late_1h < 0.1),\n': [""],
+    },
+    "of two rules of one name the last counts, and six are enough": {
+        '"fog"': ['"rain"'],
+        '"rain"': ['"queue"'],
+        '"queue"': ['"airline late"'],
+        '"airline late"': ['"before noon"'],
+        '"no queue"': ['"airline on time"'],
+        '"airline on time"': ['"fog"'],
+    },
+    "a rule that says on time wherever it does not say late is right often enough": {
+        "say(1, rows.visib < 3)": ["say(rows.visib < 3, 1)"],
+        "say(1, rows.precip > 0.05)": ["say(rows.precip > 0.05, 1)"],
+        "say(1, rows.origin_left_late_1h > 0.4)": ["say(rows.origin_left_late_1h > 0.4, 1)"],
+        "say(1, rows.carrier_left_late_3h > 0.4)": ["say(rows.carrier_left_late_3h > 0.4, 1)"],
+    },
 }
-for _limit, _others in _AS_GOOD.items():
-    for _other in _others:
-        rules.equivalent("another limit is another rule, and as good", old=_limit, new=_other)
+for _reason, _changes in _AS_GOOD.items():
+    for _old, _news in _changes.items():
+        for _new in _news:
+            rules.equivalent(_reason, old=_old, new=_new)
 
 
 # -- silent ------------------------------------------------------------------------------------------
@@ -1054,6 +1099,29 @@ silent.mistake(
 )
 
 
+_LIMITS = {
+    "an alarm may set its limits otherwise, between what is honest and what is silenced": {
+        "dep_delay >= 60": ["dep_delay > 60", "dep_delay >= 61", "dep_delay >= 59"],
+        "lt(0.9)": ["le(0.9)"],
+        "ge(10)": ["gt(10)", "ge(11)", "ge(9)"],
+        "lt(0.02)": ["le(0.02)", "lt(0.04)", "lt(0.01)"],
+        "ge(100)": ["gt(100)", "ge(101)", "ge(99)"],
+    },
+    "only the index of these means is used": {
+        "left_late.mean()[": ["left_late.median()["],
+        "every.mean()[": ["every.median()["],
+    },
+    "no label is missing": {
+        "left_late.size()": ["left_late.count()"],
+        "every.size()": ["every.count()"],
+    },
+}
+for _reason, _changes in _LIMITS.items():
+    for _old, _news in _changes.items():
+        for _new in _news:
+            silent.equivalent(_reason, old=_old, new=_new)
+
+
 @silent.alternative
 def airline_by_airline(month):
     named = []
@@ -1080,8 +1148,9 @@ def undo(p, kept):
     """The probability of late, freed from the effect of undersampling.
 
     A model was trained on all late flights, but only on a share `kept` of the others,
-    drawn at random; `p` (a number or an array) is what it says. Give what it would
-    say of the same flights, had none been left out.
+    drawn at random (above 0, at most 1); `p`, a number or an array, is what it says:
+    0 and 1 as well, which stay what they are. Give what it would say of the same
+    flights, had none been left out: a number or an array, as `p` is, not rounded.
     """
     late = p * kept  # blank
     other = 1 - p  # blank
@@ -1112,6 +1181,47 @@ def airlines(answer: Answer) -> None:
     expect(answer(late / (late + 0.1 * other), 0.1), late / (late + other))
 
 
+@undo.claim("what is certain stays certain")
+def quite_certain(answer: Answer) -> None:
+    expect(answer(np.array([0.0, 1.0]), 0.25), [0.0, 1.0])
+    expect([answer(0.0, 0.25), answer(1.0, 0.25)], [0.0, 1.0])
+
+
+@undo.generated(
+    "any probabilities and any share",
+    marks={
+        "a probability is 1": lambda p, kept: np.any(np.equal(p, 1)),
+        "a probability is 0": lambda p, kept: np.any(np.equal(p, 0)),
+        "p is a number": lambda p, kept: np.ndim(p) == 0,
+        "a thousandth of the others was kept": lambda p, kept: kept == 0.001,
+        "nothing was left out": lambda p, kept: kept == 1,
+        "more than half of the others were kept": lambda p, kept: 0.5 < kept < 1,
+    },
+)
+def any_share(draw):
+    one = cases.probabilities(on=[0.5])
+    p = draw(one | cases.some(one, 0, 5).map(lambda values: np.array(values, float)))
+    return p, draw(cases.figures(0.01, 1, on=[0.25, 1.0]) | st.just(0.001))
+
+
+undo.mistake(
+    "odds that divide by nought",
+    fails="quite_certain",
+    old="return late / (late + other)",
+    new="odds = late / other\n    return odds / (1 + odds)",
+)
+undo.mistake(
+    "nothing is certain, so both ends are cut off",
+    fails="quite_certain",
+    old="late = p * kept",
+    new="p = np.clip(p, 1e-6, 1 - 1e-6)\n    late = p * kept",
+)
+undo.mistake(
+    "the result is rounded",
+    fails="certain",
+    old="return late / (late + other)",
+    new="return np.round(late / (late + other), 4)",
+)
 undo.mistake(
     "the probability is scaled, not the odds",
     fails="a_fifth",
