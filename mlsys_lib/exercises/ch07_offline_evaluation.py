@@ -220,6 +220,27 @@ equal_mass.mistake(
 )
 
 
+equal_mass.equivalent(
+    "equal edges hold no flight between them",
+    old="np.unique(np.quantile(p, np.linspace(0, 1, bins + 1)[1:-1]))",
+    new="np.quantile(p, np.linspace(0, 1, bins + 1)[1:-1])",
+)
+equal_mass.equivalent(
+    "np.unique sorts the edges",
+    old="np.linspace(0, 1, bins + 1)",
+    new="np.linspace(1, 0, bins + 1)",
+)
+for _edges in ("[:-1]", "[0:-1]"):
+    equal_mass.equivalent(
+        "no prediction lies below the lowest, which becomes an edge", old="[1:-1]", new=_edges
+    )
+for _side in ("", ', side="left"'):
+    equal_mass.equivalent(
+        "a cut may move to either end of equal predictions", old=', side="right"', new=_side
+    )
+equal_mass.equivalent("the index does not count", old=".reset_index(drop=True)", new="")
+
+
 @equal_mass.alternative
 def by_cutting(late, p, bins):
     frame = pd.DataFrame({"predicted": p, "late": late})
@@ -954,6 +975,21 @@ blind_spots.mistake(
 )
 
 
+blind_spots.equivalent(
+    "of no flights there is no clarity, and NaN is not 2 or more",
+    old="if clear and (later[column] == value).any():",
+    new="if clear:",
+)
+blind_spots.equivalent(
+    "a slice of all later flights does not differ from all later flights",
+    old="(later[column] == value).any()",
+    new="(later[column] != value).any()",
+)
+blind_spots.equivalent(
+    "a sign is 1 or -1", old="again * np.sign(t) >= 2", new="again / np.sign(t) >= 2"
+)
+
+
 @blind_spots.alternative
 def with_two_tables(rows, columns, middle, clarity):
     halves = {False: rows[rows.day < middle], True: rows[rows.day >= middle]}
@@ -1307,6 +1343,11 @@ leans_on.mistake(
     fails="both",
     old="found.append(name)",
     new="return [name]",
+)
+
+
+leans_on.equivalent(
+    "a move of 1e-6 to the last digit is a matter of rounding itself", old="> 1e-6", new=">= 1e-6"
 )
 
 
