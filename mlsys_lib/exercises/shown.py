@@ -71,7 +71,7 @@ def kind(shown: object) -> str:
 def is_large(shown: object) -> bool:
     """Whether it is a list or a table too long to be shown whole."""
     return isinstance(shown, list | tuple | np.ndarray | pd.Series | pd.DataFrame) and (
-        np.ndim(shown) > 0 and len(shown) > _MOST
+        getattr(shown, "ndim", 1) > 0 and len(shown) > _MOST
     )
 
 
