@@ -97,7 +97,7 @@ weekly: env tables .venv-repo2docker/bin/jupyter-repo2docker ## what takes too l
 
 test-newest: ## - the library alone on Python 3.13+ and the newest packages
 	@echo "== newest versions"
-	$(or $(PYTHON),python3) tools/setup_env.py newest -m pytest mlsys_lib $(LIBRARY_TESTS) \
+	$(or $(PYTHON),python3) tools/setup_env.py newest -m pytest -m "not weekly" mlsys_lib $(LIBRARY_TESTS) \
 		--doctest-modules --ignore=mlsys_lib/exercises
 
 env: ## make or update .venv
