@@ -259,5 +259,5 @@ def test_sync_fills_the_stub_cells(tmp_path, monkeypatch):
 
 @each_notebook
 def test_code_is_no_wider_than_the_page(notebook):
-    wide = [line for cell in code(notebook) for line in cell.source.splitlines() if len(line) > 88]
+    wide = [line for cell in code(notebook) for line in cell.source.splitlines() if len(line) > 80]
     assert wide == []

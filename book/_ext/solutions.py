@@ -10,6 +10,7 @@ import importlib
 import json
 import re
 
+from chapters import without_docstring
 from sphinx.util import logging
 
 LOGGER = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ def folds(name):
     return FOLDS.format(
         label=label_of(name),
         hints="\n".join(f"1. {hint}" for hint in exercise.hints),
-        solution=exercise.solution_source.strip("\n"),
+        solution=without_docstring(exercise.solution_source).strip("\n"),
         mistakes="\n".join(f"- {mistake.text}" for mistake in exercise.mistakes),
     )
 

@@ -1,0 +1,190 @@
+"""Lay out a chapter's page: its picture first, plumbing folded, a prediction before its answer, an exercise as a card.
+
+Two steps. What can be said of a cell is said when the notebook is read: the picture of the cell that is
+tagged `opening` is shown once more under the incident, imports and calls that only draw
+fold, the statement of an exercise becomes prose. What spans several cells is done on the
+finished page: a prediction and what follows it, and the card of an exercise.
+"""
+
+import ast
+import json
+import re
+from pathlib import Path
+
+from bs4 import BeautifulSoup
+from sphinx.util import logging
+
+LOGGER = logging.getLogger(__name__)
+OPENING = "opening"
+IMPORTS = {"code_prompt_show": "Show imports", "code_prompt_hide": "Hide imports"}
+DRAWING = {"code_prompt_show": "Show how it is drawn", "code_prompt_hide": "Hide how it is drawn"}
+NUMBER = re.compile(r"[-+−]?[\d,]*\.?\d+(e[-+]?\d+)?\s*%?|nan|NaN|<NA>|inf|-inf")  # noqa: RUF001
+ESTIMATE = re.compile(r"([-+]?[\d,]*\.?\d+) (\[[-+]?[\d,]*\.?\d+, [-+]?[\d,]*\.?\d+\])")
+
+
+# What is said of a cell.
+
+
+def as_read(notebook):
+    """The notebook (parsed JSON) as the page shows it."""
+    cells = [shown(cell) for cell in with_statements([*notebook["cells"]])]
+    for cell in notebook["cells"]:
+        if OPENING in cell["metadata"].get("tags", []):
+            cells.insert(1, picture(cell))
+    return {**notebook, "cells": cells}
+
+
+def picture(cell):
+    """The same picture once more, without the code that made it."""
+    outputs = [o for o in cell["outputs"] if "image/svg+xml" in o.get("data", {})]
+    if not outputs:
+        raise ValueError("the cell tagged 'opening' has no figure")
+    metadata = {**cell["metadata"], "tags": ["remove-input", "opening-figure"]}
+    return {**cell, "id": OPENING, "metadata": metadata, "source": "# shown without its code", "outputs": outputs}
+
+
+def shown(cell):
+    if cell["cell_type"] != "code":
+        return cell
+    source = "".join(cell["source"])
+    if "exercise" in cell["metadata"]:
+        return {**cell, "source": without_docstring(source)}
+    try:
+        body = ast.parse(source).body
+    except SyntaxError:  # a magic
+        return cell
+    if body and all(isinstance(x, ast.Import | ast.ImportFrom) for x in body):
+        return folded(cell, IMPORTS)
+    if len(body) == 1 and re.match(r"plots\.\w+\(", source):
+        return folded(cell, DRAWING)
+    return cell
+
+
+def folded(cell, prompt):
+    metadata = cell["metadata"]
+    tags = [*metadata.get("tags", []), "hide-input"]
+    if "hide-output" in tags:  # a fold in a fold: what a prediction covers opens as one
+        tags.remove("hide-output")
+        tags.append("follows-prediction")
+    mystnb = {**metadata.get("mystnb", {}), **prompt}
+    return {**cell, "metadata": {**metadata, "tags": tags, "mystnb": mystnb}}
+
+
+def without_docstring(source):
+    """The code of a function without its docstring, which stands above it as prose."""
+    (function,) = ast.parse(source).body
+    text = function.body[0]
+    if not (isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)):
+        return source
+    lines = source.splitlines()
+    return "\n".join(lines[: text.lineno - 1] + lines[text.end_lineno :])
+
+
+def with_statements(cells):
+    """Each exercise with its statement as prose, from the docstring of the stub that follows it."""
+    place = None
+    for number, cell in enumerate(cells):
+        if cell["cell_type"] == "markdown" and "{exercise}" in "".join(cell["source"]):
+            place = number
+        elif "exercise" in cell["metadata"] and place is not None:
+            (function,) = ast.parse("".join(cell["source"])).body
+            text = "".join(cells[place]["source"])
+            *_, end = re.finditer(r"(?m)^(`{3,}|:{3,})$", text)
+            text = f"{text[: end.start()]}\n{ast.get_docstring(function)}\n{text[end.start() :]}"
+            cells[place] = {**cells[place], "source": text}
+            place = None
+    return cells
+
+
+def read(app, docname, source):
+    if docname.startswith("notebooks/"):
+        try:
+            source[0] = json.dumps(as_read(json.loads(source[0])))
+        except (ImportError, AttributeError, ValueError) as error:
+            LOGGER.warning("the page cannot be laid out: %s", error, location=docname)
+
+
+# What spans cells.
+
+
+def lay_out(page):
+    """A page of a chapter, parsed, with its predictions, cards and tables."""
+    for number, box in enumerate(page.select(".admonition.predict")):
+        covered(page, box, number)
+    for box in page.select(".admonition.exercise"):
+        card(page, box)
+    for table in page.select("table.dataframe"):
+        set_numbers(page, table)
+
+
+def covered(page, box, number):
+    """Put the outputs after a prediction, and the paragraph that says what they mean, under one fold."""
+    reveal = page.new_tag("details", attrs={"class": "reveal", "data-of": number})
+    reveal.append(page.new_tag("summary", string="Show what happens"))
+    first = box.find_next_sibling("div", class_="cell")
+    for follows in list(first.find_next_siblings() if first else []):
+        classes = follows.get("class", [])
+        if "tag_hide-output" in classes or "tag_follows-prediction" in classes:
+            reveal.append(uncovered(follows.extract()))
+        elif follows.name in ("p", "div") and "cell" not in classes and "admonition" not in classes:
+            reveal.append(follows.extract())
+            break
+        else:
+            break
+    outputs = [fold.extract() for fold in first.select("details")] if first else []
+    for fold in reversed(outputs):
+        reveal.summary.insert_after(*[x.extract() for x in fold.select(".cell_output")])
+    if first:
+        first.insert_after(reveal)
+
+
+def uncovered(cell):
+    """A cell whose output is seen."""
+    for fold in cell.select("details.below-input"):
+        fold.replace_with(*[x.extract() for x in fold.select(".cell_output")])
+    return cell
+
+
+def card(page, box):
+    """One box from the statement of an exercise to the mistakes that it catches."""
+    whole = page.new_tag("section", attrs={"class": "exercise-card"})
+    box.insert_before(whole)
+    parts, last = [box], False
+    for follows in box.find_next_siblings():
+        parts.append(follows)
+        title = follows.select_one(".admonition-title")
+        if last := bool(title and title.get_text(strip=True).startswith("Mistakes")):
+            break
+    if not last:
+        raise ValueError(f"{box.get('id')}: no fold with its mistakes follows")
+    for part in parts:
+        whole.append(part.extract())
+
+
+def set_numbers(page, table):
+    """Numbers to the right, and an estimate with its interval as one piece."""
+    for cell in table.select("tbody td"):
+        text = cell.get_text(strip=True)
+        if NUMBER.fullmatch(text):
+            cell["class"] = "number"
+        elif found := ESTIMATE.fullmatch(text):
+            cell["class"] = "number"
+            cell.string = found[1]
+            interval = page.new_tag("span", attrs={"class": "interval"}, string=found[2])
+            cell.append(" ")
+            cell.append(interval)
+
+
+def lay_out_pages(app, error):
+    if error or app.builder.format != "html":
+        return
+    for path in Path(app.outdir).rglob("notebooks/*.html"):
+        page = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+        lay_out(page)
+        path.write_text(str(page), encoding="utf-8")
+
+
+def setup(app):
+    app.connect("source-read", read, priority=400)  # before the solutions join
+    app.connect("build-finished", lay_out_pages, priority=400)  # before pages are mended
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
