@@ -4,8 +4,12 @@ Every function gives a `Chart`, which a notebook shows as SVG. The same data giv
 byte, so that CI compares figures like any other output.
 """
 
+import base64
+import html
 import io
+import json
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import matplotlib
@@ -14,13 +18,17 @@ import numpy.typing as npt
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
+from mlsys_lib.checks import same_length
 from mlsys_lib.files import Place, write
 from mlsys_lib.metrics import Estimate
 
 # Okabe and Ito's colours, which colour-blind readers tell apart, without the yellow that white hides.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 INK, QUIET = "#222222", "#6b6b6b"
+# One palette by meaning, wherever a curve has one: what the desk knows or says, what was true, what harms.
+KNOWN, TRUE, HARM = COLOURS[0], INK, COLOURS[1]
 STYLE: Any = {
     "axes.edgecolor": QUIET,
     "axes.labelcolor": INK,
@@ -47,10 +55,17 @@ class Chart:
         return "<Chart>"  # an address would differ in each run
 
     def _repr_svg_(self) -> str:
+        return self.svg()
+
+    def svg(self, *, box: Bbox | None = None) -> str:
+        """The figure's text, cut to `box` (in inches), or to what is drawn."""
         with matplotlib.rc_context(STYLE):
             text = io.StringIO()
             self.figure.savefig(
-                text, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None}
+                text,
+                format="svg",
+                bbox_inches=box or "tight",
+                metadata={"Date": None, "Creator": None},
             )
         # A reader without DejaVu has Verdana, which it was drawn after, or something.
         return text.getvalue().replace("'DejaVu Sans'", "'DejaVu Sans', Verdana, sans-serif")
@@ -107,6 +122,8 @@ def lines(
     title: str,
     xlabel: str,
     ylabel: str,
+    *,
+    colours: Mapping[str, str] | None = None,
     **options: Any,
 ) -> Chart:
     """Curves over one axis, each labelled at its right end.
@@ -119,6 +136,8 @@ def lines(
         Label and values of each curve.
     title, xlabel, ylabel : str
         The message, and the axes with their units.
+    colours : mapping of str to str, optional
+        Of curves whose colour says what they are: `KNOWN`, `TRUE` or `HARM`.
     **options
         For `matplotlib.axes.Axes.set`, such as ``ylim=(0, 1)``.
 
@@ -133,7 +152,8 @@ def lines(
     """
     chart, axes = _canvas(title, xlabel, ylabel)
     for label, values in curves.items():
-        (line,) = axes.plot(x, values, linewidth=2)
+        colour = (colours or {}).get(label)
+        (line,) = axes.plot(x, values, linewidth=2, color=colour, label=label.strip() or "value")
         known = np.flatnonzero(np.isfinite(np.asarray(values, float)))
         if len(known):  # at its last point
             end = np.asarray(x)[known[-1]], np.asarray(values, float)[known[-1]]
@@ -222,6 +242,8 @@ def bands(
     title: str,
     xlabel: str,
     ylabel: str,
+    *,
+    colours: Mapping[str, str] | None = None,
     **options: Any,
 ) -> Chart:
     """As `lines`, each curve with its 95 % interval as a band around it.
@@ -234,6 +256,8 @@ def bands(
         Label and estimates of each curve.
     title, xlabel, ylabel : str
         The message, and the axes with their units.
+    colours : mapping of str to str, optional
+        Of curves whose colour says what they are: `KNOWN`, `TRUE` or `HARM`.
     **options
         For `matplotlib.axes.Axes.set`, such as ``ylim=(0, 1)``.
 
@@ -248,7 +272,7 @@ def bands(
     <Chart>
     """
     middles = {label: [point.value for point in points] for label, points in curves.items()}
-    chart = lines(x, middles, title, xlabel, ylabel, **options)
+    chart = lines(x, middles, title, xlabel, ylabel, colours=colours, **options)
     axes = chart.figure.axes[0]
     for line, points in zip(axes.get_lines(), curves.values(), strict=True):
         line.set_marker("o")
@@ -342,6 +366,144 @@ def scatter(
     axes.set(**options)
     chart.figure.legend(loc="outside lower center", ncols=len(groups), frameon=False)
     return chart
+
+
+class Explorer:
+    """What `explore` gives: it shows itself as HTML."""
+
+    def __init__(
+        self, chart: Chart, rows: list[dict[str, Any]], start: float, name: str, unit: str, alt: str
+    ) -> None:
+        self.chart, self.rows = chart, rows
+        self.start, self.name, self.unit, self.alt = start, name, unit, alt
+
+    def __repr__(self) -> str:
+        return f"<Explorer of {len(self.rows)} positions>"
+
+    def _repr_html_(self) -> str:
+        return self._html
+
+    @cached_property  # a figure that is drawn twice is laid out anew
+    def _html(self) -> str:
+        figure, axes = self.chart.figure, self.chart.figure.axes[0]
+        figure.draw_without_rendering()  # lays it out
+        whole = figure.get_tightbbox().padded(0.1)  # in inches, as the picture is cut
+
+        def across(x: float) -> float:
+            low = axes.get_ylim()[0]  # of a logarithmic axis, zero has no place
+            inches = axes.transData.transform((x, low))[0] / figure.dpi
+            return round(100 * float(inches - whole.x0) / whole.width, 2)
+
+        box = axes.get_window_extent()
+        above = 100 - 100 * (box.y1 / figure.dpi - whole.y0) / whole.height
+        below = 100 * (box.y0 / figure.dpi - whole.y0) / whole.height
+        rows = [
+            {"x": across(row["at"]), "at": _short(row["at"]), "says": row["says"]}
+            for row in self.rows
+        ]
+        words = {key: html.escape(getattr(self, key)) for key in ("alt", "name", "unit")}
+        return _EXPLORER.format(
+            picture=base64.b64encode(self.chart.svg(box=whole).encode()).decode(),
+            last=len(rows) - 1,
+            at=min(range(len(rows)), key=lambda n: abs(self.rows[n]["at"] - self.start)),
+            above=round(above, 2),
+            below=round(below, 2),
+            rows=html.escape(json.dumps(rows)),
+            **words,
+        )
+
+
+def explore(
+    chart: Chart,
+    *,
+    start: float,
+    name: str,
+    alt: str,
+    unit: str = "",
+    tell: Mapping[str, Sequence[object]] | None = None,
+) -> Explorer:
+    """A chart of `lines` or `bands` that the reader moves through: a slider, and the values where it stands.
+
+    Self-contained: no request, no framework. Without a script, and in print, it is the chart.
+
+    Parameters
+    ----------
+    chart : Chart
+        Of `lines` or `bands`, all curves over the same positions.
+    start : float
+        The position at which the slider stands first, on the x-axis.
+    name : str
+        What the reader moves, such as ``"threshold"``.
+    alt : str
+        What the chart shows, for those who do not see it.
+    unit : str, default ""
+        Of the positions, such as ``"hours"``.
+    tell : mapping of str to sequence of shape (n_points,), optional
+        What else is told at each position.
+
+    Returns
+    -------
+    Explorer
+
+    Raises
+    ------
+    ValueError
+        If the chart has no curves, or `tell` has another number of positions.
+
+    Examples
+    --------
+    >>> rises = lines([1, 2], {"late": [20, 30]}, "It rises", "hours", "late (%)")
+    >>> explore(rises, start=1, name="wait", unit="hours", alt="A line that rises.")
+    <Explorer of 2 positions>
+    """
+    curves = chart.figure.axes[0].get_lines() if chart.figure.axes else []
+    if not curves:
+        raise ValueError("the chart has no curves to explore; make it with lines or bands")
+    places = [float(x) for x in np.asarray(curves[0].get_xdata(), float)]
+    told = dict(tell or {})
+    for what, values in told.items():
+        same_length(positions=places, **{what.replace(" ", "_"): list(values)})
+    rows = []
+    for number, place in enumerate(places):
+        heights = [float(np.asarray(curve.get_ydata(), float)[number]) for curve in curves]
+        says = [
+            f"{curve.get_label()}: {_short(y)}" for curve, y in zip(curves, heights, strict=True)
+        ]
+        says += [f"{what}: {values[number]}" for what, values in told.items()]
+        rows.append({"at": place, "says": says})
+    return Explorer(chart, rows, start, name, unit, alt)
+
+
+# Sizes in per cent of the picture, so that it may be shown at any width.
+_EXPLORER = """<div class="explorer" data-unit="{unit}" data-rows="{rows}" style="max-width:36rem">
+<div style="position:relative"><img class="course-figure" alt="{alt}" style="width:100%"
+ src="data:image/svg+xml;base64,{picture}"><div hidden style="position:absolute;top:{above}%;\
+bottom:{below}%;border-left:1px solid currentColor"></div></div>
+<div hidden><label>{name} <input type="range" min="0" max="{last}" value="{at}" style="width:100%">\
+</label><output></output></div></div>
+<script>document.querySelectorAll(".explorer:not([data-on])").forEach(e => {{
+  e.dataset.on = 1;
+  const [line, below] = e.querySelectorAll("[hidden]"), rows = JSON.parse(e.dataset.rows);
+  const input = e.querySelector("input"), said = e.querySelector("output");
+  const show = () => {{
+    const row = rows[input.value], all = [`${{row.at}} ${{e.dataset.unit}}`.trim(), ...row.says];
+    line.style.left = row.x + "%";
+    input.setAttribute("aria-valuetext", all.join("; "));
+    said.replaceChildren(...all.map((text, n) => {{
+      const part = document.createElement(n ? "span" : "strong");
+      part.textContent = text;
+      part.style.marginRight = "1.5em";
+      return part;
+    }}));
+  }};
+  line.hidden = below.hidden = false;
+  input.addEventListener("input", show);
+  show();
+}});</script>"""
+
+
+def _short(value: float) -> str:
+    return f"{value:.3g}"
 
 
 def _canvas(title: str, xlabel: str, ylabel: str, *, height: float = 3.2) -> tuple[Chart, Axes]:

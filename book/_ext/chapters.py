@@ -19,6 +19,7 @@ OPENING = "opening"
 IMPORTS = {"code_prompt_show": "Show imports", "code_prompt_hide": "Hide imports"}
 DRAWING = {"code_prompt_show": "Show how it is drawn", "code_prompt_hide": "Hide how it is drawn"}
 NUMBER = re.compile(r"[-+−]?[\d,]*\.?\d+(e[-+]?\d+)?\s*%?|nan|NaN|<NA>|inf|-inf")  # noqa: RUF001
+FEW_COLUMNS = 4  # with the index; a table with more is set smaller, each interval under its estimate
 ESTIMATE = re.compile(r"([-+]?[\d,]*\.?\d+) (\[[-+]?[\d,]*\.?\d+, [-+]?[\d,]*\.?\d+\])")
 
 
@@ -163,6 +164,8 @@ def card(page, box):
 
 def set_numbers(page, table):
     """Numbers to the right, and an estimate with its interval as one piece."""
+    if len(table.select("thead tr:last-child > *")) > FEW_COLUMNS:
+        table["class"] = [*table["class"], "wide"]
     for cell in table.select("tbody td"):
         text = cell.get_text(strip=True)
         if NUMBER.fullmatch(text):
