@@ -3,6 +3,7 @@
 How its pages behave when they are opened is in test_browser.py.
 """
 
+import ast
 import functools
 import gzip
 import importlib
@@ -28,6 +29,7 @@ TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
 PAGES = [TOC["root"], *(page["file"] for part in TOC["parts"] for page in part["chapters"])]
 # A notebook with a letter, such as 08b, is optional: no exercises, no card on the map.
 CHAPTERS = [page for page in PAGES if re.match(r"notebooks/\d+_", page)]
+NOTEBOOKS = [page for page in PAGES if page.startswith("notebooks/")]
 MAX_PAGE_KB = 500  # all that a first visit loads, compressed; without text it is 290, half icons
 
 sys.path.append(str(ROOT / "book" / "_ext"))
@@ -165,15 +167,59 @@ def test_hints_solution_and_mistakes_fold_under_every_exercise(book, chapter):
 
 
 def test_the_map_links_every_written_chapter_and_no_other(book):
-    cards = book["book/index"].select(".course-map .sd-card")
-    assert len(cards) == 13
-    written = [card for card in cards if "planned" not in card["class"]]
+    stops = book["book/index"].select(".course-map li")
+    assert len(stops) == 13
+    written = [stop for stop in stops if stop.a]
     links = [
-        target("book/index", card.a["href"]).relative_to(HTML).with_suffix("").as_posix()
-        for card in written
+        target("book/index", stop.a["href"]).relative_to(HTML).with_suffix("").as_posix()
+        for stop in written
     ]
     assert links == CHAPTERS
-    assert not any(card.select("a") for card in cards if card not in written)
+    assert all("In the works" in stop.get_text() for stop in stops if stop not in written)
+    for stop, chapter in zip(written, CHAPTERS, strict=True):
+        cards = book[chapter].select(".exercise-card .admonition.exercise")
+        assert stop["data-exercises"].split() == [card["id"] for card in cards]
+
+
+def test_the_landing_page_opens_with_a_figure_that_a_chapter_computes(book):
+    explorer = book["book/index"].select_one(".hero .explorer")
+    assert explorer == book["notebooks/01_framing"].select_one(".explorer")
+    assert explorer.find_next_sibling("script")
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_an_exercise_is_one_card_and_its_statement_is_prose(book, chapter):
+    notebook = json.loads((ROOT / f"{chapter}.ipynb").read_text(encoding="utf-8"))
+    stubs = [c for c in notebook["cells"] if "exercise" in c["metadata"]]
+    cards = book[chapter].select(".exercise-card")
+    assert len(cards) == len(stubs)
+    for card, stub in zip(cards, stubs, strict=True):
+        (function,) = ast.parse("".join(stub["source"])).body
+        words = re.sub(r"\W+", " ", ast.get_docstring(function))
+        statement = card.select_one(".admonition.exercise").get_text()
+        assert words[:60] in re.sub(r"\W+", " ", statement)
+        assert '"""' not in card.select_one(".cell_input").get_text()
+        assert f"def {function.name}(" in card.select_one(".cell_input").get_text()
+        assert "Not started" in card.select_one(".cell_output").get_text()
+        assert len(card.select("details.admonition")) == 3
+
+
+@pytest.mark.parametrize("page", NOTEBOOKS)
+def test_a_prediction_covers_what_happens_and_what_it_means(book, page):
+    boxes = book[page].select(".admonition.predict")
+    reveals = book[page].select("details.reveal")
+    assert len(boxes) == len(reveals) > 0
+    for reveal in reveals:
+        assert reveal.select(".cell_output"), reveal.get_text()[:200]
+        assert reveal.find_all("p", recursive=False), reveal.get_text()[:200]
+    assert not book[page].select("details.below-input"), "an output is folded without a prediction"
+
+
+@pytest.mark.parametrize("page", NOTEBOOKS)
+def test_results_are_tables_and_not_the_print_of_an_object(book, page):
+    texts = [output.get_text() for output in book[page].select(".cell_output pre")]
+    assert [text for text in texts if "dtype:" in text] == []
+    assert [text for text in texts if re.match(r"\s*\{'", text)] == []
 
 
 def test_the_row_counts_on_the_page_are_those_of_the_tables(book):

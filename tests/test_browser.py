@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("playwright", reason="the browser tests need the extra 'test'")
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import sync_playwright
-from test_book import CHAPTERS, HTML, PAGES, build_book
+from test_book import CHAPTERS, HTML, NOTEBOOKS, PAGES, build_book
 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
@@ -22,7 +22,7 @@ FLAGS = [
     "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-WIDTHS = {"desktop": 1400, "phone": 390}
+WIDTHS = {"desktop": 1400, "laptop": 1280, "phone": 390}
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -93,7 +93,7 @@ def open_page(browser, site):
     assert complaints == []
 
 
-@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("width", ["desktop", "phone"])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("name", [*PAGES, "search"])
 def test_a_page_is_quiet_and_accessible_and_fits(open_page, name, theme, width):
@@ -159,3 +159,79 @@ def test_a_wide_table_scrolls_in_its_own_box(open_page, chapter):
         "all => Math.max(0, ...all.map(x => x.getBoundingClientRect().right))"
     )
     assert widest <= WIDTHS["phone"]
+
+
+FIRST_SCREEN = 900
+CUT = """(where) => [...document.querySelectorAll('article ' + where)]
+    .filter(e => e.checkVisibility({contentVisibilityAuto: true}) && e.scrollWidth > e.clientWidth + 1)
+    .map(e => e.innerText.split('\\n').sort((a, b) => b.length - a.length)[0])"""
+
+
+@pytest.mark.parametrize("chapter", NOTEBOOKS)
+def test_the_picture_of_the_incident_is_in_the_first_screen(open_page, chapter):
+    page = open_page(f"{chapter}.html", width="laptop")
+    incident = page.locator(".admonition.incident").bounding_box()
+    picture = page.locator(".tag_opening-figure img").bounding_box()
+    assert incident["y"] + incident["height"] <= picture["y"]
+    assert picture["y"] + picture["height"] <= FIRST_SCREEN
+    assert picture["width"] > 400
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_nothing_is_cut_on_a_laptop(open_page, name):
+    page = open_page(f"{name}.html", width="laptop")
+    page.evaluate("document.querySelectorAll('details').forEach(fold => fold.open = true)")
+    for what in ("pre", ".cell_output .output.text_html", ".pst-scrollable-table-container"):
+        assert page.evaluate(CUT, what) == [], what
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_a_statement_never_scrolls_sideways_on_a_phone(open_page, chapter):
+    page = open_page(f"{chapter}.html", width="phone")
+    assert page.evaluate(CUT, ".admonition.exercise :is(p, ul, ol, pre)") == []
+    assert page.evaluate(CUT, ".cell_output :is(.stream, .text_plain) pre") == []
+
+
+def test_a_prediction_is_kept_and_then_shows_what_happens(open_page):
+    page = open_page("notebooks/01_framing.html")
+    box, reveal = page.locator(".admonition.predict").first, page.locator("details.reveal").first
+    assert not reveal.locator(".cell_output").first.is_visible()
+    box.locator("button").click()  # without an answer nothing happens
+    assert not reveal.locator(".cell_output").first.is_visible()
+    box.locator("input").first.fill("the model is the cheapest")
+    page.keyboard.press("Enter")
+    assert reveal.locator(".cell_output").first.is_visible()
+    assert reveal.locator(":scope > p").first.is_visible()
+    page.reload(wait_until="networkidle")
+    said = page.locator(".admonition.predict .kept").first
+    assert said.inner_text() == "You predicted: the model is the cheapest"
+
+
+@pytest.mark.parametrize("name", ["book/index", "notebooks/01_framing"])
+def test_a_figure_answers_by_keyboard(open_page, name):
+    page = open_page(f"{name}.html")
+    slider = page.locator(".explorer input").first
+    said = page.locator(".explorer output").first
+    before = said.inner_text()
+    slider.focus()
+    page.keyboard.press("ArrowLeft")
+    assert said.inner_text() != before
+    assert "flag everybody" in slider.get_attribute("aria-valuetext")
+
+
+def test_without_scripts_a_figure_is_a_picture_and_a_prediction_a_fold(browser, site):
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{site}/notebooks/01_framing.html")
+    assert page.locator(".explorer img").first.is_visible()
+    assert not page.locator(".explorer input").first.is_visible()
+    page.locator("details.reveal summary").first.click()
+    assert page.locator("details.reveal .cell_output").first.is_visible()
+    context.close()
+
+
+def test_what_is_ticked_as_solved_is_counted_on_the_map(open_page):
+    page = open_page("notebooks/01_framing.html")
+    page.locator(".exercise-card label.solved input").first.check()
+    page.goto(page.url.replace("notebooks/01_framing", "book/index"), wait_until="networkidle")
+    assert page.locator(".course-map .solved").all_inner_texts() == ["1 of 4 solved"]

@@ -18,8 +18,8 @@ LOGGER = logging.getLogger(__name__)
 OPENING = "opening"
 IMPORTS = {"code_prompt_show": "Show imports", "code_prompt_hide": "Hide imports"}
 DRAWING = {"code_prompt_show": "Show how it is drawn", "code_prompt_hide": "Hide how it is drawn"}
-NUMBER = re.compile(r"[-+−]?[\d,]*\.?\d+(e[-+]?\d+)?\s*%?|nan|NaN|<NA>|inf|-inf")  # noqa: RUF001
-FEW_COLUMNS = 4  # with the index; a table with more is set smaller, each interval under its estimate
+NUMBER = re.compile(r"[-+−]?[\d,]*\.?\d+(e[-+]?\d+)?\s*%?|nan|NaN|<NA>|inf|-inf")
+WIDE = 70  # characters; a table with more is set smaller, each interval under its estimate
 ESTIMATE = re.compile(r"([-+]?[\d,]*\.?\d+) (\[[-+]?[\d,]*\.?\d+, [-+]?[\d,]*\.?\d+\])")
 
 
@@ -37,11 +37,21 @@ def as_read(notebook):
 
 def picture(cell):
     """The same picture once more, without the code that made it."""
-    outputs = [o for o in cell["outputs"] if "image/svg+xml" in o.get("data", {})]
+    outputs = [o for o in cell["outputs"] if is_picture(o.get("data", {}))]
     if not outputs:
         raise ValueError("the cell tagged 'opening' has no figure")
     metadata = {**cell["metadata"], "tags": ["remove-input", "opening-figure"]}
-    return {**cell, "id": OPENING, "metadata": metadata, "source": "# shown without its code", "outputs": outputs}
+    return {
+        **cell,
+        "id": OPENING,
+        "metadata": metadata,
+        "source": "# shown without its code",
+        "outputs": outputs,
+    }
+
+
+def is_picture(data):
+    return "image/svg+xml" in data or 'class="explorer"' in "".join(data.get("text/html", ""))
 
 
 def shown(cell):
@@ -163,8 +173,13 @@ def card(page, box):
 
 
 def set_numbers(page, table):
-    """Numbers to the right, and an estimate with its interval as one piece."""
-    if len(table.select("thead tr:last-child > *")) > FEW_COLUMNS:
+    """Numbers to the right, an estimate with its interval as one piece, a wide table smaller."""
+    rows = [row.select("th, td") for row in table.select("tr")]
+    widths = [
+        max(len(cell.get_text(strip=True)) for cell in column)
+        for column in zip(*rows, strict=False)
+    ]
+    if sum(widths) + 3 * len(widths) > WIDE:
         table["class"] = [*table["class"], "wide"]
     for cell in table.select("tbody td"):
         text = cell.get_text(strip=True)
@@ -176,15 +191,40 @@ def set_numbers(page, table):
             interval = page.new_tag("span", attrs={"class": "interval"}, string=found[2])
             cell.append(" ")
             cell.append(interval)
+    for column in zip(*rows, strict=False):
+        if "number" in column[-1].get("class", ""):
+            column[0]["class"] = "number"
 
 
 def lay_out_pages(app, error):
     if error or app.builder.format != "html":
         return
-    for path in Path(app.outdir).rglob("notebooks/*.html"):
-        page = BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+    out, exercises = Path(app.outdir), {}
+    for path in sorted(out.rglob("notebooks/*.html")):
+        page = opened(path)
         lay_out(page)
+        exercises[path.name] = [box["id"] for box in page.select(".admonition.exercise")]
         path.write_text(str(page), encoding="utf-8")
+    landing = out / "book" / "index.html"
+    if landing.exists():
+        page = opened(landing)
+        lay_out_landing(page, opened(out / "notebooks" / "01_framing.html"), exercises)
+        landing.write_text(str(page), encoding="utf-8")
+
+
+def opened(path):
+    return BeautifulSoup(path.read_text(encoding="utf-8"), "html.parser")
+
+
+def lay_out_landing(page, framing, exercises):
+    """The first figure that answers, from the chapter that computes it; and on the map, what can be solved."""
+    explorer = framing.select_one(".explorer")
+    for place in page.select(".hero") if explorer else []:
+        place.clear()
+        place.append(explorer)
+        place.append(framing.select_one(".explorer + script, script:-soup-contains('.explorer')"))
+    for link in page.select(".course-map li a"):
+        link.find_parent("li")["data-exercises"] = " ".join(exercises[link["href"].split("/")[-1]])
 
 
 def setup(app):

@@ -1,3 +1,5 @@
+// What the pages remember, in this browser and nowhere else.
+//
 // Predictions: a question takes an answer, which stays in this browser, and then shows what happens.
 // Without this script, the question is followed by a fold, as in print.
 (() => {
@@ -48,7 +50,25 @@
     });
   }
 
+  // What is solved, in the reader's own word: ticked on the card, counted on the map.
+  function tickable(card) {
+    const key = `solved:${card.querySelector(".admonition.exercise").id}`;
+    const label = make("label", { className: "solved" });
+    const box = make("input", { type: "checkbox", checked: kept.get(key) === "yes" });
+    box.addEventListener("change", () => kept.set(key, box.checked ? "yes" : ""));
+    label.append(box, " I have solved this (kept in this browser)");
+    card.append(label);
+  }
+
+  function counted(stop) {
+    const all = stop.dataset.exercises.split(" ").filter(Boolean);
+    const solved = all.filter((id) => kept.get(`solved:${id}`) === "yes").length;
+    if (solved) stop.append(make("span", { className: "solved", textContent: `${solved} of ${all.length} solved` }));
+  }
+
   document.addEventListener("DOMContentLoaded", () => {
     document.querySelectorAll(".admonition.predict").forEach(asked);
+    document.querySelectorAll("section.exercise-card").forEach(tickable);
+    document.querySelectorAll(".course-map li[data-exercises]").forEach(counted);
   });
 })();
