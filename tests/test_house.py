@@ -15,7 +15,12 @@ MODULES = sorted((ROOT / "mlsys_lib").glob("*.py"))
 # Lines of code: without docstrings, comments and blanks. Growth is a decision, taken here.
 LINES_A_MODULE = 250
 LINES_IN_ALL = 3700  # may only fall: the aim is 2,600
-NOT_THE_LESSON = {"plots", "report"}  # nor exercises/, which is no module of this folder
+NOT_THE_LESSON = {
+    "plots",
+    "explore",
+    "report",
+    "source",
+}  # nor exercises/, which is no module of this folder
 
 
 def the_house():

@@ -7,12 +7,15 @@ finished page: a prediction and what follows it, and the card of an exercise.
 """
 
 import ast
+import html
 import json
 import re
 from pathlib import Path
 
 from bs4 import BeautifulSoup
 from sphinx.util import logging
+
+from mlsys_lib.source import without_docstring
 
 LOGGER = logging.getLogger(__name__)
 OPENING = "opening"
@@ -28,8 +31,8 @@ ESTIMATE = re.compile(r"([-+]?[\d,]*\.?\d+) (\[[-+]?[\d,]*\.?\d+, [-+]?[\d,]*\.?
 
 def as_read(notebook):
     """The notebook (parsed JSON) as the page shows it."""
-    cells = [shown(cell) for cell in with_statements([*notebook["cells"]])]
-    for cell in notebook["cells"]:
+    cells = [shown(described(cell)) for cell in with_statements([*notebook["cells"]])]
+    for cell in [*cells]:
         if OPENING in cell["metadata"].get("tags", []):
             cells.insert(1, picture(cell))
     return {**notebook, "cells": cells}
@@ -48,6 +51,21 @@ def picture(cell):
         "source": "# shown without its code",
         "outputs": outputs,
     }
+
+
+def described(cell):
+    """A figure that answers with the description of the cell's metadata, as other figures have theirs."""
+    alt = cell["metadata"].get("mystnb", {}).get("image", {}).get("alt")
+    if cell["cell_type"] != "code" or not alt:
+        return cell
+    outputs = []
+    for output in cell["outputs"]:
+        text = "".join(output.get("data", {}).get("text/html", ""))
+        if 'class="explorer"' in text:
+            text = re.sub(r'alt="[^"]*"', lambda _: f'alt="{html.escape(alt)}"', text, count=1)
+            output = {**output, "data": {**output["data"], "text/html": text}}
+        outputs.append(output)
+    return {**cell, "outputs": outputs}
 
 
 def is_picture(data):
@@ -79,16 +97,6 @@ def folded(cell, prompt):
         tags.append("follows-prediction")
     mystnb = {**metadata.get("mystnb", {}), **prompt}
     return {**cell, "metadata": {**metadata, "tags": tags, "mystnb": mystnb}}
-
-
-def without_docstring(source):
-    """The code of a function without its docstring, which stands above it as prose."""
-    (function,) = ast.parse(source).body
-    text = function.body[0]
-    if not (isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant)):
-        return source
-    lines = source.splitlines()
-    return "\n".join(lines[: text.lineno - 1] + lines[text.end_lineno :])
 
 
 def with_statements(cells):

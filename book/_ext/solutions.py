@@ -10,8 +10,9 @@ import importlib
 import json
 import re
 
-from chapters import without_docstring
 from sphinx.util import logging
+
+from mlsys_lib.source import without_docstring
 
 LOGGER = logging.getLogger(__name__)
 
