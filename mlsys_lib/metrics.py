@@ -39,10 +39,10 @@ class Estimate:
 
     Examples
     --------
-    Three decimals, or as many as it takes to see the interval:
+    As many digits as the interval allows, two of its width:
 
-    >>> Estimate(0.02, -0.01, 0.05), Estimate(0.00012, 0.00002, 0.00022)
-    (0.020 [-0.010, 0.050], 0.0001 [0.0000, 0.0002])
+    >>> Estimate(0.021, -0.013, 0.052), Estimate(8074.3, 4337.1, 12051.4)
+    (0.021 [-0.013, 0.052], 8100 [4300, 12100])
     """
 
     value: float
@@ -58,8 +58,12 @@ class Estimate:
 
     def __repr__(self) -> str:
         width = (self.high - self.low) or abs(self.value)
-        digits = -math.floor(math.log10(width)) if 1e-12 < width < 1e-3 else 3
-        return f"{self.value:.{digits}f} [{self.low:.{digits}f}, {self.high:.{digits}f}]"
+        digits = 1 - math.floor(math.log10(width)) if width > 1e-12 else 3
+        value, low, high = (
+            f"{round(x, digits) + 0.0:.{max(digits, 0)}f}"  # never -0
+            for x in (self.value, self.low, self.high)
+        )
+        return f"{value} [{low}, {high}]"
 
     @property
     def is_tie(self) -> bool:
@@ -342,7 +346,7 @@ def day_block(
     Five flights on three days say little:
 
     >>> day_block(auc, [1, 1, 2, 2, 3], [0, 1, 0, 1, 1], [0.1, 0.4, 0.3, 0.2, 0.8])
-    0.833 [0.000, 1.000]
+    0.8 [0.0, 1.0]
     """
     late = checks.binary(y, "y")
     models = {"p": checks.numbers(p, "p")}
@@ -384,7 +388,7 @@ def per_day(days: npt.ArrayLike, value: npt.ArrayLike, *, resamples: int = 1000)
     Examples
     --------
     >>> per_day(["Mon", "Mon", "Tue"], [60, 60, 300])
-    210.000 [120.000, 300.000]
+    210 [120, 300]
     """
     amounts = checks.numbers(value, "value")
     day = day_codes(days, value=amounts)
@@ -426,7 +430,7 @@ def reliability(
     >>> reliability([1, 2, 1, 2], [0, 0, 0, 1], [0.1, 0.1, 0.6, 0.6], bins=2)
        flights  predicted                  late
     0        2        0.1  0.000 [0.000, 0.000]
-    1        2        0.6  0.500 [0.000, 1.000]
+    1        2        0.6        0.5 [0.0, 1.0]
     """
     late, score = checks.binary(y, "y"), checks.probabilities(p, "p")
     day = day_codes(days, y=late, p=score)
