@@ -357,7 +357,7 @@ def scatter(
     last = COLOURS[len(groups) % len(COLOURS)]
     for name, place in named.items():
         axes.scatter(*place, color=last, s=38, zorder=3)
-        _label_end(axes, name, *place, last)
+        _label_end(axes, name, *place, last, up=13)  # over a cloud, not in it
     axes.set(**options)
     chart.figure.legend(loc="outside lower center", ncols=len(groups), frameon=False)
     return chart
@@ -368,17 +368,19 @@ def _canvas(title: str, xlabel: str, ylabel: str, *, height: float = 3.2) -> tup
         figure = Figure(figsize=(5.8, height), layout="constrained")
         axes = figure.add_subplot()
         figure.suptitle(title, x=0.01, ha="left", fontsize=11.5, fontweight="bold")
-        axes.set(xlabel=xlabel, ylabel=ylabel)
+        axes.set_xlabel(xlabel)
+        axes.set_title(ylabel, loc="left", fontsize=10)  # read without turning the head
     return Chart(figure), axes
 
 
-def _label_end(axes: Axes, label: str, x: float, y: float, colour: str) -> None:
+def _label_end(axes: Axes, label: str, x: float, y: float, colour: str, *, up: float = 0) -> None:
     axes.annotate(
         label,
         (x, y),
-        xytext=(7, 0),
+        xytext=(7, up),
         textcoords="offset points",
         va="center",
         color=colour,
         annotation_clip=False,
+        bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 1},
     )
