@@ -27,7 +27,7 @@ HTML = ROOT / "_build" / "html"
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
 PAGES = [TOC["root"], *(page["file"] for part in TOC["parts"] for page in part["chapters"])]
-# A notebook with a letter, such as 08b, is optional: no exercises, no card on the map.
+# A notebook with a letter, such as 08b, is optional: no stop on the map.
 CHAPTERS = [page for page in PAGES if re.match(r"notebooks/\d+_", page)]
 NOTEBOOKS = [page for page in PAGES if page.startswith("notebooks/")]
 MAX_PAGE_KB = 500  # all that a first visit loads, compressed; without text it is 290, half icons

@@ -9,6 +9,7 @@ cannot show a solution other than the one that the tests run, and the reader's c
 import importlib
 import json
 import re
+from collections import Counter
 
 from sphinx.util import logging
 
@@ -90,11 +91,14 @@ def add_solutions(app, docname, source):
 
 
 def number_by_chapter(app, env):
-    """Call the first exercise of chapter 02 "Exercise 2.1", whichever other chapters the book has."""
-    for docname, kinds in env.toc_fignumbers.items():
-        if chapter := re.match(r"notebooks/(\d+)_", docname):
-            for kind, numbers in kinds.items():
-                kinds[kind] = {name: (int(chapter[1]), i) for i, name in enumerate(numbers, 1)}
+    """Call the first exercise of chapter 02 "Exercise 2.1"; those of a page with a letter follow the chapter's."""
+    count = Counter()
+    for docname in env.toctree_includes.get(app.config.root_doc, []):
+        if chapter := re.match(r"notebooks/(\d+)[a-z]?_", docname):
+            for kind, numbers in env.toc_fignumbers.get(docname, {}).items():
+                for name in numbers:
+                    count[chapter[1], kind] += 1
+                    numbers[name] = (int(chapter[1]), count[chapter[1], kind])
     return []  # no page besides those that Sphinx itself found to be out of date
 
 
