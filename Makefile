@@ -34,8 +34,10 @@ book: env data tables ## set up, check the data, build the book, say where it is
 	@echo "Open _build/html/index.html in a browser."
 
 lab: env tables ## open JupyterLab on your own copies of the notebooks (LAB="--no-browser": its options)
-	$(PY) tools/reader_copies.py
-	MLSYS_PROGRESS="$(CURDIR)/my_notebooks/progress.json" $(PY) -m jupyterlab my_notebooks $(LAB)
+	$(PY) -m tools.reader_copies
+	MLSYS_PROGRESS="$(CURDIR)/my_notebooks/progress.json" \
+		JUPYTER_CONFIG_PATH="$(CURDIR)/tools/lab$${JUPYTER_CONFIG_PATH:+:$$JUPYTER_CONFIG_PATH}" \
+		$(PY) -m jupyterlab my_notebooks $(LAB)
 
 progress: env ## show which exercises you have solved
 	@MLSYS_PROGRESS="$(CURDIR)/my_notebooks/progress.json" $(PY) -m mlsys_lib.exercises
