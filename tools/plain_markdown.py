@@ -20,7 +20,8 @@ from pybtex.richtext import Text
 T = TypeVar("T")
 
 FENCE = re.compile(
-    r"(?P<indent> *)(?P<fence>`{3,}|~{3,}|:{3,})(?:\{(?P<name>[^}]+)\})? *(?P<argument>[^`]*)"
+    r"(?P<indent> *)(?P<fence>`{3,}(?=[^`]*$)|~{3,}|:{3,}(?=\{))"
+    r"(?:\{(?P<name>[^}]+)\})? *(?P<argument>.*)"
 )
 OPTION = re.compile(r":(?P<key>[\w-]+):(?: +(?P<value>.*))?")
 TARGET = re.compile(r"\((?P<label>[\w-]+)\)= *")
@@ -123,7 +124,7 @@ def parts(text: str) -> Iterator[Prose | Code | Directive]:
     lines, prose = iter(text.split("\n")), list[str]()
     for line in lines:
         opening = FENCE.fullmatch(line)
-        if opening is None or (opening["fence"][0] == ":" and not opening["name"]):
+        if opening is None:
             prose.append(line)
             continue
         yield Prose("\n".join(prose))
@@ -167,7 +168,7 @@ def targets(text: str) -> Iterator[tuple[str, str]]:
 
 def anchor(words: str) -> str:
     """What JupyterLab calls a heading with these words."""
-    return words.replace(" ", "-")
+    return re.sub(r"[*`]", "", words).replace(" ", "-")
 
 
 def entries(body: str) -> Iterator[tuple[list[str], str]]:
@@ -299,7 +300,7 @@ class Writer:
     def reference(self, label: str, words: str | None) -> str:
         """A link to what `label` names; words alone where this document or the book has it."""
         place = self.found(self.course.places, label, "label")
-        words = words or place.words
+        words = (words or place.words).replace("%s", place.words.rpartition(" ")[2])
         if place.file is None:
             page = f"*{place.page}*"
             return (
