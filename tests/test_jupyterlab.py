@@ -120,7 +120,6 @@ def run(page, beginning, source=None):
 
 def test_a_reader_finds_a_chapter_that_reads_well_and_solves_an_exercise(page, lab):
     notebook = page.locator(".jp-Notebook")
-    assert page.locator(".jp-Dialog, .jp-Notification-Toast").count() == 0
     assert page.locator(".jp-mod-dirty").count() == 0, "opening it must not change it"
 
     # What is read: words, figures and links, and nothing that only the book can read.
@@ -138,6 +137,8 @@ def test_a_reader_finds_a_chapter_that_reads_well_and_solves_an_exercise(page, l
     own = [x for x in links.evaluate_all("all => all.map(a => a.href)") if x.startswith(lab)]
     assert len(own) > 4
     assert [link for link in own if not page.request.get(link).ok] == []
+
+    assert page.locator(".jp-Dialog, .Toastify__toast").count() == 0
 
     # What is done: the first exercise, not at all, wrongly, then rightly.
     exercise = ch01_framing.expected_cost
