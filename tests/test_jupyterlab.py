@@ -19,6 +19,7 @@ from mlsys_lib.exercises import ch01_framing
 from tools.reader_copies import hand_out, trust
 
 ROOT = Path(__file__).resolve().parent.parent
+SETTINGS = ROOT / "tools" / "lab"
 TOKEN = "only-for-this-test"
 SECONDS = 40  # how long a slow machine may take for one step
 
@@ -38,7 +39,7 @@ def lab(tmp_path_factory):
         "MLSYS_PROGRESS": "progress.json",
     }
     environment = {name: str(folder / path) for name, path in own.items()}
-    environment |= {"JUPYTER_CONFIG_PATH": str(ROOT / "tools" / "lab"), "PYTHONPATH": str(ROOT)}
+    environment |= {"JUPYTER_CONFIG_PATH": str(SETTINGS), "PYTHONPATH": str(ROOT)}
     with pytest.MonkeyPatch.context() as patch:
         for name, value in environment.items():
             patch.setenv(name, value)
@@ -116,6 +117,16 @@ def run(page, beginning, source=None):
         page.keyboard.press("Control+A")
         page.keyboard.insert_text(source)
     page.keyboard.press("Shift+Enter")
+
+
+def test_make_lab_opens_jupyterlab_with_these_settings_before_the_readers_own():
+    recipe = (ROOT / "Makefile").read_text(encoding="utf-8").split("\nlab:")[1].split("\n\n")[0]
+    (given,) = re.findall(r'JUPYTER_CONFIG_PATH="([^"]+)"', recipe)
+    shell = given.replace("$(CURDIR)", str(ROOT)).replace("$$", "$")
+    for own, path in (("", f"{SETTINGS}"), ("/own", f"{SETTINGS}:/own")):
+        environment = os.environ | {"JUPYTER_CONFIG_PATH": own}
+        command = ["sh", "-c", f'printf %s "{shell}"']
+        assert subprocess.check_output(command, env=environment, text=True) == path
 
 
 def test_a_reader_finds_a_chapter_that_reads_well_and_solves_an_exercise(page, lab):

@@ -114,6 +114,7 @@ def test_an_exercise_has_its_number_title_sentence_and_hints(course):
         ("{numref}`Exercise %s <ch02-two-of-two>`", "[Exercise 2.2](02_engineering.ipynb)"),
         ("{ref}`the task <ch02-one>`", "[the task](02_engineering.ipynb)"),
         ("the [task](ch02-one)", "the [task](02_engineering.ipynb)"),
+        ("exercise [1](ch02-one)", "exercise [2.1](02_engineering.ipynb)"),
         ("{ref}`sheet <the-sheet>`", "[sheet](02_engineering.ipynb#The-sheet:-all-of-it)"),
         ("{doc}`chapter 02 <02_engineering>`", "[chapter 02](02_engineering.ipynb)"),
         ("{doc}`../notebooks/02_engineering`", "[02 · Engineering](02_engineering.ipynb)"),

@@ -103,7 +103,7 @@ class Course:
         """Take note of what the document `stem` names: itself, its exercises, targets and terms."""
         title = next(map(title_of, filter(title_of, text.split("\n"))), stem)
         self.places[stem] = Place(title, file, page=title)
-        chapter, exercises = re.match(r"\d+", stem), 0
+        chapter, exercises = re.match(r"0*(\d+\w?)_", stem), 0
         for part in parts(text):
             if isinstance(part, Prose):
                 self.places |= {
@@ -112,7 +112,7 @@ class Course:
                 }
             elif isinstance(part, Directive) and part.name == "exercise" and chapter:
                 exercises += 1
-                words = f"Exercise {int(chapter[0])}.{exercises}"
+                words = f"Exercise {chapter[1]}.{exercises}"
                 self.places[part.options["label"]] = Place(words, file, page=title)
             elif isinstance(part, Directive) and part.name == "glossary":
                 for terms, _ in entries(part.body):
@@ -274,9 +274,12 @@ class Writer:
         """A role, or a link to a label, as words and link."""
         if match["ticks"]:
             return match[0]
+        if match["label"] in self.course.places:
+            # "exercise [1](ch04-rules)" counts within the chapter; its box says 4.1.
+            words = "%s" if match["text"].isdigit() else match["text"]
+            return self.reference(match["label"], words)
         if match["label"]:
-            is_label = match["label"] in self.course.places
-            return self.reference(match["label"], match["text"]) if is_label else match[0]
+            return match[0]
         words, target = match["words"], match["words"]
         if explicit := EXPLICIT.fullmatch(words):
             words, target = explicit["text"], explicit["target"]

@@ -215,10 +215,11 @@ def hand_out(notebooks: Path, mine: Path) -> list[str]:
 def trust(mine: Path) -> None:
     """Sign the copies that are as handed out: JupyterLab shows no figure of a notebook without."""
     fresh = read_manifest(mine).values()
-    for copy in mine.glob("*.ipynb"):
-        digest = sha(copy.read_bytes())
-        if digest in fresh or f".new-{digest[:8]}." in copy.name:
-            NotebookNotary().sign(nbformat.read(copy, as_version=4))
+    with NotebookNotary() as notary:
+        for copy in mine.glob("*.ipynb"):
+            digest = sha(copy.read_bytes())
+            if digest in fresh or f".new-{digest[:8]}." in copy.name:
+                notary.sign(nbformat.read(copy, as_version=4))
 
 
 if __name__ == "__main__":
