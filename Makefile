@@ -17,7 +17,7 @@ LAB ?=
 # Four stages own these tests; the unit stage runs all the others.
 EXERCISE_TESTS := $(wildcard tests/test_exercises*.py)
 NUMBER_TESTS := tests/test_same_numbers.py
-BOOK_TESTS := tests/test_book.py tests/test_browser.py
+BOOK_TESTS := tests/test_book.py tests/test_browser.py tests/test_jupyterlab.py
 # What the library alone must pass: test_<module>.py of each, but for HTTP, which needs a client and a fuzzer.
 LIBRARY_TESTS := $(filter-out tests/test_serving.py,$(foreach m,$(notdir $(wildcard mlsys_lib/*.py)),$(wildcard tests/test_$(m))))
 
@@ -34,8 +34,10 @@ book: env data tables ## set up, check the data, build the book, say where it is
 	@echo "Open _build/html/index.html in a browser."
 
 lab: env tables ## open JupyterLab on your own copies of the notebooks (LAB="--no-browser": its options)
-	$(PY) tools/reader_copies.py
-	MLSYS_PROGRESS="$(CURDIR)/my_notebooks/progress.json" $(PY) -m jupyterlab my_notebooks $(LAB)
+	$(PY) -m tools.reader_copies
+	MLSYS_PROGRESS="$(CURDIR)/my_notebooks/progress.json" \
+		JUPYTER_CONFIG_PATH="$(CURDIR)/tools/lab$${JUPYTER_CONFIG_PATH:+:$$JUPYTER_CONFIG_PATH}" \
+		$(PY) -m jupyterlab my_notebooks $(LAB)
 
 progress: env ## show which exercises you have solved
 	@MLSYS_PROGRESS="$(CURDIR)/my_notebooks/progress.json" $(PY) -m mlsys_lib.exercises
@@ -82,7 +84,7 @@ nbval: env tables ## - run the notebooks; fresh outputs must equal the stored on
 			--nbval-sanitize-with tests/nbval_sanitize.cfg; \
 	fi
 
-book-tests: env ## - the book, built anew with warnings as errors, and opened in a browser
+book-tests: env ## - the book, built anew with warnings as errors, and opened in a browser; a copy in JupyterLab
 	@echo "== book"
 	$(PYTEST) $(PARALLEL) $(BOOK_TESTS)
 
