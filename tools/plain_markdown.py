@@ -8,6 +8,7 @@ bold word, a fold, a link.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -84,6 +85,7 @@ class Course:
     places: dict[str, Place] = field(default_factory=dict)
     terms: dict[str, str] = field(default_factory=dict)
     sources: dict[str, Entry] = field(default_factory=dict)
+    exercises: Counter[str] = field(default_factory=Counter)
 
     @classmethod
     def read(cls, notebooks: Mapping[str, Any], book: Path) -> Course:
@@ -103,7 +105,7 @@ class Course:
         """Take note of what the document `stem` names: itself, its exercises, targets and terms."""
         title = next(map(title_of, filter(title_of, text.split("\n"))), stem)
         self.places[stem] = Place(title, file, page=title)
-        chapter, exercises = re.match(r"0*(\d+\w?)_", stem), 0
+        chapter = re.match(r"0*(\d+)[a-z]?_", stem)
         for part in parts(text):
             if isinstance(part, Prose):
                 self.places |= {
@@ -111,8 +113,9 @@ class Course:
                     for label, words in targets(part.text)
                 }
             elif isinstance(part, Directive) and part.name == "exercise" and chapter:
-                exercises += 1
-                words = f"Exercise {chapter[1]}.{exercises}"
+                # Those of a page with a letter, such as 01b, follow the chapter's.
+                self.exercises[chapter[1]] += 1
+                words = f"Exercise {chapter[1]}.{self.exercises[chapter[1]]}"
                 self.places[part.options["label"]] = Place(words, file, page=title)
             elif isinstance(part, Directive) and part.name == "glossary":
                 for terms, _ in entries(part.body):
