@@ -193,18 +193,28 @@ def test_a_statement_never_scrolls_sideways_on_a_phone(open_page, chapter):
 
 
 def test_a_prediction_is_kept_and_then_shows_what_happens(open_page):
-    page = open_page("notebooks/01_framing.html")
+    page = open_page("notebooks/02_data_engineering.html")
     box, reveal = page.locator(".admonition.predict").first, page.locator("details.reveal").first
     assert not reveal.locator(".cell_output").first.is_visible()
     box.locator("button").click()  # without an answer nothing happens
     assert not reveal.locator(".cell_output").first.is_visible()
-    box.locator("input").first.fill("the model is the cheapest")
+    box.locator("input").fill("all of them, by an hour")
     page.keyboard.press("Enter")
     assert reveal.locator(".cell_output").first.is_visible()
     assert reveal.locator(":scope > p").first.is_visible()
     page.reload(wait_until="networkidle")
     said = page.locator(".admonition.predict .kept").first
-    assert said.inner_text() == "You predicted: the model is the cheapest"
+    assert said.inner_text() == "You predicted: all of them, by an hour"
+
+
+def test_a_prediction_may_be_a_choice(open_page):
+    page = open_page("notebooks/01_framing.html")
+    box = page.locator(".admonition.predict").first
+    box.get_by_role("radio").nth(1).check()
+    box.locator("button").click()
+    assert page.locator("details.reveal .cell_output").first.is_visible()
+    assert box.locator("ul").count() == 0
+    assert box.locator(".kept").inner_text().startswith("You predicted: The model is the cheapest;")
 
 
 @pytest.mark.parametrize("name", ["book/index", "notebooks/01_framing"])
@@ -234,4 +244,4 @@ def test_what_is_ticked_as_solved_is_counted_on_the_map(open_page):
     page = open_page("notebooks/01_framing.html")
     page.locator(".exercise-card label.solved input").first.check()
     page.goto(page.url.replace("notebooks/01_framing", "book/index"), wait_until="networkidle")
-    assert page.locator(".course-map .solved").all_inner_texts() == ["1 of 4 solved"]
+    assert page.locator(".course-map .solved").all_inner_texts() == ["1 of 3 solved"]
