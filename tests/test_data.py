@@ -117,7 +117,7 @@ def test_the_command_names_a_damaged_file_without_a_traceback(copied):
         [sys.executable, "-m", "mlsys_lib.data"], cwd=folder, capture_output=True, text=True
     )
     assert run.returncode == 1
-    assert "flights_2013.parquet is missing. Bring the shipped file back" in run.stderr
+    assert "flights_2013.parquet is missing; bring it back with: git checkout" in run.stderr
     assert "Traceback" not in run.stderr
 
 
