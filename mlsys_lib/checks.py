@@ -134,6 +134,37 @@ def duration(value: Duration, name: str) -> pd.Timedelta:
     return found
 
 
+def period(start: Moment, end: Moment, name: str) -> tuple[pd.Timestamp, pd.Timestamp]:
+    """Two moments, in UTC, of which the second is the later.
+
+    Parameters
+    ----------
+    start, end : str, datetime or numpy.datetime64
+    name : str
+        What lasts from one to the other.
+
+    Returns
+    -------
+    tuple of pandas.Timestamp
+
+    Raises
+    ------
+    ValueError
+        If one is no moment, or the end is not after the start.
+
+    Examples
+    --------
+    >>> period("2013-04-23", "2013-04-22", "the outage")
+    Traceback (most recent call last):
+        ...
+    ValueError: the outage must end after it starts, not from 2013-04-23 to 2013-04-22
+    """
+    first, last = moment(start, "start"), moment(end, "end")
+    if not first < last:
+        raise ValueError(f"{name} must end after it starts, not from {start} to {end}")
+    return first, last
+
+
 def columns(table: pd.DataFrame, wanted: Iterable[str], *, remedy: str) -> None:
     """Refuse a table that lacks columns, or holds one of them twice.
 

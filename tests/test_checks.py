@@ -117,6 +117,19 @@ def test_a_time_without_a_unit_or_below_zero_is_refused(written):
         checks.duration(written, "lag")
 
 
+def test_a_period_ends_after_it_starts():
+    assert checks.period("2013-04-22 06:00-04:00", TEN.floor("D") + timedelta(days=1), "x") == (
+        TEN,
+        pd.Timestamp("2013-04-23", tz="UTC"),
+    )
+    for end in (TEN, "2013-04-22 09:59"):
+        with pytest.raises(ValueError, match="the storm must end after it starts, not from 2013"):
+            checks.period(TEN, end, "the storm")
+    for start, end, says in (("soon", TEN, "start='soon' is no m"), (TEN, pd.NaT, "end=NaT is no")):
+        with pytest.raises(ValueError, match=says):
+            checks.period(start, end, "the storm")
+
+
 def test_columns_that_are_missing_or_there_twice_are_named_with_where_they_come_from():
     table = pd.DataFrame([[0, 1, 2]], columns=["late", "p", "p"])
     checks.columns(table, ["late"], remedy="batch gives it")
