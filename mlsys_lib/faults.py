@@ -23,8 +23,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from mlsys_lib.checks import Duration, Moment, columns, duration, moment, moments, one_of, within
-from mlsys_lib.features import LATE, ROLLING, Rolling
-from mlsys_lib.world import HOME, MEASURED, World, local_day
+from mlsys_lib.features import ROLLING, Rolling
+from mlsys_lib.world import HOME, LATE, MEASURED, World, local_day
 
 Rows = pd.DataFrame
 Span = tuple[Moment, Moment]

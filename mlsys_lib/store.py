@@ -33,16 +33,16 @@ from mlsys_lib import checks, data
 from mlsys_lib.checks import Duration, Moment
 from mlsys_lib.features import batch
 from mlsys_lib.files import write
-from mlsys_lib.world import AvailabilityError, World, local_day
+from mlsys_lib.world import AFTERMATH_DAYS, AvailabilityError, World, local_day
 
 LIMIT = 500_000_000  # bytes that the kept tables may take together
 MADE_BY = ("checks", "data", "features", "files", "store", "world")
 # Of what this process runs: the files may be changed while it does.
 CODE = data.code_fingerprint(modules=MADE_BY)
 _PACKAGES = ("duckdb", "ibis-framework", "numpy", "pandas", "pyarrow")
-_LONGEST = pd.Timedelta(
-    "29D"
-)  # the timetable is out 30 days ahead: each hour of it is whole by then
+# The timetable is out 30 days ahead: each hour of it is whole by then.
+_LONGEST = pd.Timedelta("29D")
+_SOON = pd.Timedelta(days=AFTERMATH_DAYS - 2)  # the last flights land on the second of January
 _ROWS = 2**15  # that are read or skipped together
 _PARTS = 4  # in which a year is made, for the progress bar; each costs a second more
 
@@ -102,7 +102,7 @@ def history(
     ahead = checks.duration(lead, "lead")
     if ahead > _LONGEST:
         raise ValueError(f"lead={lead!r} is too long; the store keeps decisions up to 29D ahead")
-    years = data.YEARS if world.now.year >= data.YEARS[1] else data.YEARS[:1]
+    years = [year for year in data.YEARS if year <= world.now.year]
     asked = pc.field("decided_at") <= world.now
     if since is not None:
         asked &= pc.field("sched_dep") >= checks.moment(since, "since")
@@ -122,8 +122,7 @@ def _sides(rows: pd.DataFrame, world: World, split: Moment) -> npt.NDArray[np.st
     moment = checks.moment(split, "split")
     if moment > world.now:
         raise AvailabilityError(
-            f"which labels will be known at split={split!r} is not known yet: the clock stands at "
-            f"{world.now:%Y-%m-%d %H:%M} UTC; split at the clock, or before"
+            f"split={split!r} is yet to come: the clock stands at {world.now:%Y-%m-%d %H:%M} UTC"
         )
     learned = rows.late.notna() & (rows.labelled_at <= moment)
     return np.select([rows.decided_at >= moment, learned], ["test", "train"], "gap")
@@ -159,8 +158,9 @@ def _kept(year: int, lag: pd.Timedelta, lead: pd.Timedelta, asked: pc.Expression
 
 
 def _made(year: int, lag: pd.Timedelta, lead: pd.Timedelta) -> pd.DataFrame:
-    # Late enough for the last report, however long reports take.
-    world = World(World(f"{year}-12-31").hindsight().now + lag, lag=lag)
+    # What comes later than a year's own hindsight, a world of the last year knows, if any does.
+    seen_in = year if lag < _SOON else data.YEARS[-1]
+    world = World(f"{seen_in}-12-31", lag=lag).hindsight()
     asked = world.decisions(since=f"{year}-01-01", lead=lead)
     asked = asked[asked.flight_id.str.startswith(f"{year}-")]
     title = f"Making the table of {year}'s decisions, once (about 15 s)"

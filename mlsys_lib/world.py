@@ -34,7 +34,7 @@ from mlsys_lib import checks, data
 from mlsys_lib.checks import Duration, Moment
 
 HOME = "America/New_York"
-LATE = 15  # minutes of arrival delay from which on a flight is late
+LATE = 15  # minutes of delay from which on a departure or an arrival is late
 TIMETABLE_DAYS = 30
 AFTERMATH_DAYS = 60
 _ROUTE = ["carrier", "flight", "origin", "dest", "distance"]
@@ -136,7 +136,8 @@ class World:
         Returns
         -------
         World
-            Another world, a month after the last flight of the same year.
+            Another world, `AFTERMATH_DAYS` after the last flight of the same year. A report that takes
+            longer than that is not in yet.
 
         Examples
         --------
@@ -144,7 +145,7 @@ class World:
         >>> len(world.flights()), len(world.hindsight().flights())
         (100644, 336776)
         """
-        return World(f"{self._year}-12-31", lag=self._lag).advance(days=31)
+        return World(f"{self._year}-12-31", lag=self._lag).advance(days=AFTERMATH_DAYS)
 
     def schedule(self, *, hours: float = 24) -> pd.DataFrame:
         """The flights about to depart: only what an airline publishes.

@@ -74,6 +74,20 @@ def test_so_it_is_at_other_moments(year, lag, lead, tmp_path, monkeypatch):
         same(history(world, since=since, lead=lead), fresh(world, since, lead))
 
 
+@pytest.mark.weekly
+def test_what_was_reported_years_later_is_known_then(tmp_path, monkeypatch):
+    """Two months after a year no world can stand; the next one remembers what came in meanwhile."""
+    monkeypatch.setenv("MLSYS_CACHE", str(tmp_path))
+    world = World("2023-01-02 17:31", lag="100D")
+    kept = history(world, since="2013-12-30")
+    same(kept, fresh(world, "2013-12-30"))
+    old = kept[kept.sched_dep < "2014-02-01"]
+    assert len(old) > 900 and set(old.label_status) == {"matured", "censored"}
+    assert (
+        history(World("2014-02-15", lag="100D"), since="2013-12-30").label_status == "pending"
+    ).all()
+
+
 def test_a_split_says_of_which_decisions_a_model_could_have_learned():
     world, split = World("2013-04-25"), pd.Timestamp("2013-04-22 16:00", tz="UTC")
     rows = history(world, since="2013-04-21 04:00", split="2013-04-22 16:00")
@@ -98,7 +112,7 @@ def test_what_cannot_be_answered_is_refused():
     for wrong in ({"lead": "2"}, {"lead": "-2h"}, {"since": "soon"}, {"split": "EST"}):
         with pytest.raises(ValueError, match="is no"):
             history(world, **wrong)
-    with pytest.raises(ValueError, match="no whole number of microseconds"):
+    with pytest.raises(ValueError, match="must be a whole number of microseconds"):
         history(World("2013-04-22", lag="1500ns"))
 
 
