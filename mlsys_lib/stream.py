@@ -229,8 +229,7 @@ class Stream:
     ) -> None:
         self._features = defined.distinct(features)
         self._windows = Windows(features=self._features)
-        plan = defined.schedule(timetable)
-        self._plan = dict(zip(plan.index, plan.itertuples(index=False, name=None), strict=True))
+        self._plans: dict[Any, Any] = defined.schedule(timetable).to_dict("index")
 
     def __repr__(self) -> str:
         windows, reports = self._windows.held()
@@ -261,11 +260,10 @@ class Stream:
         ValueError
             If the timetable lacks the flight, or `decided_at` is no moment.
         """
-        if flight_id not in self._plan:
+        if flight_id not in self._plans:
             raise ValueError(f"no flight {flight_id!r} in this stream's timetable")
-        plan = dict(zip(defined.SCHEDULE, self._plan[flight_id], strict=True))
         at = checks.moment(decided_at, "decided_at").to_pydatetime()
-        return self._windows.row(plan, at)
+        return self._windows.row(self._plans[flight_id], at)
 
     def play(self, events: Iterable[Event], decisions: pd.DataFrame) -> pd.DataFrame:
         """Feed events and answer decisions as time goes by: what `batch` does, one by one.
