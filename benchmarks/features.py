@@ -20,8 +20,9 @@ import polars as pl
 
 from mlsys_lib import World, examples
 from mlsys_lib.events import reports
-from mlsys_lib.features import CATEGORIES, LATE, ROLLING, Rolling, published, rolling
+from mlsys_lib.features import CATEGORIES, ROLLING, Rolling, published, rolling
 from mlsys_lib.stream import Stream
+from mlsys_lib.world import LATE
 
 WORLD = World("2013-12-31").hindsight()
 DECISIONS = examples(WORLD, WORLD.decisions())[["flight_id", "decided_at", *CATEGORIES]]

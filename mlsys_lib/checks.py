@@ -49,7 +49,7 @@ def moment(value: Moment, name: str) -> pd.Timestamp:
     >>> moment("2013-04-22 06:00 EST", "now")
     Traceback (most recent call last):
         ...
-    ValueError: now='2013-04-22 06:00 EST' is no moment; write it as '2013-04-22 10:00' (UTC), or with an offset such as -04:00
+    ValueError: now='2013-04-22 06:00 EST' is no moment; write it as '2013-04-22 10:00' (UTC)
     """
     good = isinstance(value, date | np.datetime64) or (
         isinstance(value, str) and _WRITTEN.fullmatch(value.strip())
@@ -59,10 +59,7 @@ def moment(value: Moment, name: str) -> pd.Timestamp:
     except (TypeError, ValueError, OverflowError):
         found = pd.NaT
     if pd.isna(found):
-        raise ValueError(
-            f"{name}={value!r} is no moment; write it as '2013-04-22 10:00' (UTC), or with an offset "
-            "such as -04:00"
-        )
+        raise ValueError(f"{name}={value!r} is no moment; write it as '2013-04-22 10:00' (UTC)")
     found = found.tz_localize("UTC") if found.tzinfo is None else found.tz_convert("UTC")
     return found.as_unit("us")
 
@@ -125,7 +122,7 @@ def duration(value: Duration, name: str) -> pd.Timedelta:
     >>> duration("90", "lead")
     Traceback (most recent call last):
         ...
-    ValueError: lead='90' is no duration of zero or more; write it with its unit, as '10min' or '2h'
+    ValueError: lead='90' is no duration of zero or more, such as '10min'
     """
     good = isinstance(value, timedelta) or (isinstance(value, str) and _UNIT.search(value))
     try:
@@ -133,10 +130,39 @@ def duration(value: Duration, name: str) -> pd.Timedelta:
     except (TypeError, ValueError, OverflowError):
         found = pd.Timedelta("NaT")
     if not found >= pd.Timedelta(0):
-        raise ValueError(
-            f"{name}={value!r} is no duration of zero or more; write it with its unit, as '10min' or '2h'"
-        )
+        raise ValueError(f"{name}={value!r} is no duration of zero or more, such as '10min'")
     return found
+
+
+def period(start: Moment, end: Moment, name: str) -> tuple[pd.Timestamp, pd.Timestamp]:
+    """Two moments, in UTC, of which the second is the later.
+
+    Parameters
+    ----------
+    start, end : str, datetime or numpy.datetime64
+    name : str
+        What lasts from one to the other.
+
+    Returns
+    -------
+    tuple of pandas.Timestamp
+
+    Raises
+    ------
+    ValueError
+        If one is no moment, or the end is not after the start.
+
+    Examples
+    --------
+    >>> period("2013-04-23", "2013-04-22", "the outage")
+    Traceback (most recent call last):
+        ...
+    ValueError: the outage must end after it starts, not from 2013-04-23 to 2013-04-22
+    """
+    first, last = moment(start, "start"), moment(end, "end")
+    if not first < last:
+        raise ValueError(f"{name} must end after it starts, not from {start} to {end}")
+    return first, last
 
 
 def columns(table: pd.DataFrame, wanted: Iterable[str], *, remedy: str) -> None:
@@ -192,17 +218,12 @@ def same_length(**given: Any) -> int:
     >>> same_length(days=[1, 2], y=[0])
     Traceback (most recent call last):
         ...
-    ValueError: days, y must have one length of one or more; got 2, 1
+    ValueError: days, y must have one length of one or more; got [2, 1]
     """
-    lengths = {
-        name: len(values) if isinstance(values, Sized) else 0 for name, values in given.items()
-    }
-    if len(set(lengths.values())) != 1 or 0 in lengths.values():
-        raise ValueError(
-            f"{', '.join(lengths)} must have one length of one or more; "
-            f"got {', '.join(map(str, lengths.values()))}"
-        )
-    return next(iter(lengths.values()))
+    lengths = [len(values) if isinstance(values, Sized) else 0 for values in given.values()]
+    if len(set(lengths)) != 1 or 0 in lengths:
+        raise ValueError(f"{', '.join(given)} must have one length of one or more; got {lengths}")
+    return lengths[0]
 
 
 def numbers(values: npt.ArrayLike, name: str) -> Array:
@@ -227,7 +248,7 @@ def numbers(values: npt.ArrayLike, name: str) -> Array:
     >>> numbers([1, None], "value")
     Traceback (most recent call last):
         ...
-    ValueError: value holds 1 missing or infinite value of 2, the first at position 1; leave those rows out
+    ValueError: value holds 1 missing or infinite of 2, first at 1; leave those rows out
     """
     if np.ndim(values) != 1:
         raise ValueError(f"{name} must have one dimension; its shape is {np.shape(values)}")
@@ -236,11 +257,8 @@ def numbers(values: npt.ArrayLike, name: str) -> Array:
     except (TypeError, ValueError) as error:
         raise ValueError(f"{name} must hold numbers: {error}") from None
     if len(odd := np.flatnonzero(~np.isfinite(found))):
-        values_ = "value" if len(odd) == 1 else "values"
-        raise ValueError(
-            f"{name} holds {len(odd)} missing or infinite {values_} of {len(found)}, the first at "
-            f"position {odd[0]}; leave those rows out"
-        )
+        some = f"{len(odd)} missing or infinite of {len(found)}, first at {odd[0]}"
+        raise ValueError(f"{name} holds {some}; leave those rows out")
     return found
 
 

@@ -1,7 +1,7 @@
 """The raw tables: five tables, two years, exactly as published, checked on every read.
 
 Nothing is mended here. `mlsys_lib/tables/README.md` tells where the files come from, under which
-licence, and what is known to be wrong with them. `python -m mlsys_lib.data` checks all ten.
+licence, and what is known to be wrong with them.
 """
 
 import hashlib
@@ -20,6 +20,7 @@ from mlsys_lib import checks
 
 TABLES = ("flights", "weather", "planes", "airports", "airlines")
 YEARS = (2013, 2023)
+HELD = " and ".join(map(str, YEARS))
 _FOLDER = Path(__file__).parent / "tables"
 
 
@@ -55,8 +56,7 @@ def path(name: str, year: int) -> Path:
     if name not in TABLES:
         raise DataError(f"no table {name!r}; choose one of {', '.join(TABLES)}")
     if not isinstance(year, Integral) or year not in YEARS:
-        held = " and ".join(map(str, YEARS))
-        raise DataError(f"no year {year!r}; the data holds {held}, as whole numbers")
+        raise DataError(f"no year {year!r}; the data holds {HELD}, as whole numbers")
     return _FOLDER / f"{name}_{year}.parquet"
 
 
@@ -147,21 +147,6 @@ def code_fingerprint(*, modules: Iterable[str] | None = None) -> str:
     return _digest({name: sources[name].read_text(encoding="utf-8") for name in chosen})
 
 
-def verify() -> None:
-    """Check all ten files, and say so line by line.
-
-    Raises
-    ------
-    DataError
-        At the first that is missing, truncated or altered.
-    """
-    for year in YEARS:
-        for name in TABLES:
-            file = path(name, year)
-            _checked(file)
-            print(f"ok  {name:8} {year}  {_manifest()[file.name]['rows']:>7,} rows")
-
-
 def _digest(parts: dict[str, str]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -172,27 +157,19 @@ def _manifest() -> dict[str, dict[str, Any]]:
     try:
         manifest: dict[str, dict[str, Any]] = json.loads(file.read_bytes())
     except (OSError, ValueError) as error:
-        raise DataError(f"{file} is missing or damaged ({error}). {_remedy(file)}") from None
+        raise _damage(file, f"missing or damaged ({error})") from None
     return manifest
 
 
 def _checked(file: Path) -> bytes:
     if not file.is_file():
-        raise DataError(f"{file} is missing. {_remedy(file)}")
+        raise _damage(file, "missing")
     content = file.read_bytes()
     if hashlib.sha256(content).hexdigest() != _manifest()[file.name]["sha256"]:
-        raise DataError(
-            f"{file} is truncated or altered: its SHA-256 is not the one in manifest.json. {_remedy(file)}"
-        )
+        raise _damage(file, "truncated or altered: its SHA-256 is not that of manifest.json")
     return content
 
 
-def _remedy(file: Path) -> str:
-    return f"Bring the shipped file back with: git checkout -- {file.name} (in {file.parent})"
-
-
-if __name__ == "__main__":
-    try:
-        verify()
-    except DataError as error:
-        raise SystemExit(str(error)) from None
+def _damage(file: Path, what: str) -> DataError:
+    remedy = f"bring it back with: git checkout -- {file.name} (in {file.parent})"
+    return DataError(f"{file} is {what}; {remedy}")

@@ -106,10 +106,9 @@ class Models:
     base_rate: float
 
     def __post_init__(self) -> None:
-        if self.full:
-            _check(self.full, FEATURES)
-        if self.schedule:
-            _check(self.schedule, SCHEDULE)
+        for package, columns in ((self.full, FEATURES), (self.schedule, SCHEDULE)):
+            if package:
+                _check(package, columns)
         if not 0 <= self.base_rate <= 1:
             raise PackageError(f"base_rate={self.base_rate} is no probability")
 
@@ -117,9 +116,7 @@ class Models:
 def _check(package: Package, columns: list[str]) -> None:
     name, seen = package.sha256[:12], package.signature.columns
     if strange := [c.name for c in seen if c.name not in columns]:
-        raise PackageError(
-            f"model {name} wants {strange}, which is not made here; take one fitted on the columns {columns}"
-        )
+        raise PackageError(f"model {name} wants {strange}, not made here; fit it on {columns}")
     if other := {c.name: f"{c.unit}, not {UNITS[c.name]}" for c in seen if c.unit != UNITS[c.name]}:
         raise PackageError(f"model {name} has other units than the features: {other}")
     p = package.score(np.full((1, len(seen)), np.nan, np.float32))
@@ -302,8 +299,7 @@ class Desk:
         self.fault = ""  # set by whoever reads the log, when he cannot
         self._fresh_for = duration(fresh_for, "fresh_for") / pd.Timedelta(_MINUTE)
         self._useful_for = duration(useful_for, "useful_for") / pd.Timedelta(_MINUTE)
-        plans = schedule(timetable)
-        self._plans = dict(zip(plans.index, plans.itertuples(index=False, name=None), strict=True))
+        self._plans: dict[Any, Any] = schedule(timetable).to_dict("index")
         leaves = pd.DatetimeIndex(timetable.sched_dep)
         self._leaves = dict(zip(timetable.flight_id, leaves.to_pydatetime(), strict=True))
         self._busy = Counter(zip(timetable.origin, leaves.floor("h").to_pydatetime(), strict=True))
@@ -460,12 +456,9 @@ class Desk:
         """The id of a flight and its columns of `SCHEDULE`, if its moment is one to ask about."""
         if isinstance(flight, str):
             if flight not in self._leaves:
-                raise KeyError(
-                    f"no flight {flight!r} in the timetable; ids look like 2013-05-01/UA1545/EWR. "
-                    "For a flight that is not in it, send its schedule"
-                )
+                raise KeyError(f"no flight {flight!r} in the timetable; send its schedule instead")
             self._refuse_moment(flight, self._leaves[flight])
-            return flight, dict(zip(SCHEDULE, self._plans[flight], strict=True))
+            return flight, self._plans[flight]
         if lacking := [name for name in PUBLISHED if name != "flight_id" and name not in flight]:
             raise ValueError(f"the flight lacks {lacking}; send what its airline publishes")
         carrier, origin, dest = (flight[name] for name in CATEGORIES)
@@ -494,10 +487,8 @@ class Desk:
             raise ValueError(f"sched_dep of {flight_id} is {leaves}, without its offset from UTC")
         if now < leaves <= now + timedelta(days=TIMETABLE_DAYS):
             return
-        late = "it has left: ask before the scheduled departure"
-        wrong = (
-            late if leaves <= now else f"timetables are out {TIMETABLE_DAYS} days ahead: ask later"
-        )
+        early = f"ask later: timetables are out {TIMETABLE_DAYS} days ahead"
+        wrong = "it has left" if leaves <= now else early
         raise ValueError(
             f"sched_dep of {flight_id} is {leaves.isoformat()} and the desk's clock, which is "
             f"simulated, stands at {now:%Y-%m-%d %H:%M} UTC; {wrong}"

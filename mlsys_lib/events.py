@@ -20,13 +20,14 @@ The log is one SQLite file. A topic of Kafka with one partition has the same ver
 import json
 import sqlite3
 import time
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pandas as pd
 
@@ -82,7 +83,7 @@ class Event:
     offset: int = field(default=-1, kw_only=True)
 
 
-class Log:
+class Log(AbstractContextManager["Log"]):
     """An append-only log in one SQLite file.
 
     Parameters
@@ -144,9 +145,6 @@ class Log:
     def __len__(self) -> int:
         return int(self._one("SELECT coalesce(max(place) + 1, 0) FROM events"))
 
-    def __enter__(self) -> Self:
-        return self
-
     def __exit__(self, *_: object) -> None:
         self.close()
 
@@ -173,11 +171,10 @@ class Log:
             another content.
         """
         if not isinstance(events, Iterable):
-            raise ValueError(
-                f"append takes a list of events; for one, write append([event]), not {events!r}"
-            )
+            raise ValueError(f"append takes a list of events, such as [event], not {events!r}")
         rows = [_row(event) for event in events]
-        with self._writing():
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
             before = len(self)
             self._db.executemany(
                 f"INSERT INTO events (place, {_CONTENT}) "
@@ -262,8 +259,7 @@ class Log:
         ValueError
             If `offset` is no whole number, or lies behind the position or beyond the end of the log.
         """
-        with self._writing():
-            self._move(consumer, offset, at_least=self.position(consumer))
+        self._move(consumer, offset, back=False)
 
     def seek(self, consumer: str, *, offset: int = 0) -> None:
         """Set a consumer's position to any offset, so that it reads the same events again.
@@ -279,32 +275,16 @@ class Log:
         ValueError
             If `offset` is no whole number, or negative or beyond the end of the log.
         """
-        with self._writing():
-            self._move(consumer, offset, at_least=0)
+        self._move(consumer, offset, back=True)
 
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        """A transaction, alone with the file: all of it, or nothing."""
-        self._db.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-            self._db.execute("COMMIT")
-        except BaseException:
-            if self._db.in_transaction:
-                self._db.execute("ROLLBACK")
-            raise
-
-    def _move(self, consumer: str, offset: int, *, at_least: int) -> None:
-        checks.text(consumer, "consumer")
-        offset = checks.whole(offset, 0, "offset", high=len(self))
-        if offset < at_least:
-            raise ValueError(
-                f"{consumer!r} has committed {at_least}; {offset} lies behind it. To read again, use seek()"
-            )
-        self._db.execute(
-            "INSERT INTO consumers VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET position = excluded.position",
-            (consumer, offset),
-        )
+    def _move(self, consumer: str, offset: int, *, back: bool) -> None:
+        with self._db:
+            self._db.execute("BEGIN IMMEDIATE")
+            done = self.position(consumer)
+            offset = checks.whole(offset, 0, "offset", high=len(self))
+            if offset < done and not back:
+                raise ValueError(f"{consumer!r} has committed {done}; to read again, use seek()")
+            self._db.execute("INSERT OR REPLACE INTO consumers VALUES (?, ?)", (consumer, offset))
 
     def _one(self, query: str, *values: object) -> Any:
         return self._db.execute(query, values).fetchone()[0]
@@ -315,8 +295,7 @@ class Log:
             found = self._db.execute(query, row[1:2]).fetchone()
             if found != row:
                 raise ValueError(
-                    f"the log holds {row[1]!r} with another content: {found[4]}, not {row[4]}. "
-                    "A correction is a new event with a key of its own"
+                    f"the log holds {row[1]!r} with another content, {found[4]}; correct by a new key"
                 )
 
 
@@ -399,9 +378,7 @@ def _row(event: Event) -> tuple[str, ...]:
     for name in ("event_time", "available_at"):
         moment: datetime = getattr(event, name)
         if not isinstance(moment, datetime) or moment.tzinfo is None:
-            raise ValueError(
-                f"{name}={moment!r} of {event.key!r} is naive; give an aware datetime, in UTC"
-            )
+            raise ValueError(f"{name}={moment!r} of {event.key!r} is naive; give an aware datetime")
         times.append(moment.astimezone(UTC).isoformat())
     try:
         value = json.dumps(event.value, allow_nan=False)
@@ -484,27 +461,23 @@ def replay(
     down = {}
     for topic, (begin, end) in (outages or {}).items():
         checks.one_of(topic, TOPICS, "topic")
-        down[topic] = checks.moment(begin, "outage"), checks.moment(end, "outage")
-        if not down[topic][0] < down[topic][1]:
-            raise ValueError(
-                f"the outage of {topic} must end after it starts, not {begin!r} to {end!r}"
-            )
-    coming = (e for e in reports(world, since=start - world.lag) if e.available_at > start)
+        down[topic] = checks.period(begin, end, f"the outage of {topic}")
+    coming = [e for e in reports(world, since=start - world.lag) if e.available_at > start]
     return _delivered(coming, pd.date_range(start + step, world.now, freq=step), down)
 
 
 def _delivered(
-    coming: Iterator[Event],
+    coming: list[Event],
     ticks: pd.DatetimeIndex,
     down: Mapping[str, tuple[pd.Timestamp, pd.Timestamp]],
 ) -> Iterator[Event]:
-    event = next(coming, None)
     held: list[Event] = []
+    place = 0
     for at in ticks:
         broken = {topic for topic, (begin, end) in down.items() if begin < at < end}
-        while event is not None and event.available_at <= at:
-            held.append(event)
-            event = next(coming, None)
+        known = bisect_right(coming, at, place, key=attrgetter("available_at"))
+        held += coming[place:known]
+        place = known
         yield from (e for e in held if e.topic not in broken)
         held = [e for e in held if e.topic in broken]
         yield tick(at, complete=[topic for topic in TOPICS if topic not in broken])

@@ -1,8 +1,8 @@
 """The truth log: what really went wrong, and what we break on purpose, both dated.
 
 A monitor can only be scored against a record of what it should have found. `REAL` holds events that
-happened in 2013 and 2023; `evidence` computes again from the flights that they did. The other functions
-inject a simulated fault into what the desk sees, and return the changed copy with its entry:
+happened in 2013 and 2023. The functions inject a simulated fault into what the desk sees, and return
+the changed copy with its entry:
 `feed_outage`, `frozen`, `unit_change`, `renamed`, `clock_shift`, `dropped`, `duplicated`,
 `silent_airline`, `label_delay`, `concept_drift`, `covariate_shift`. `scenario` puts one of each into a
 period.
@@ -22,9 +22,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from mlsys_lib.checks import Duration, Moment, columns, duration, moment, moments, one_of, within
-from mlsys_lib.features import LATE, ROLLING, Rolling
-from mlsys_lib.world import HOME, MEASURED, World, local_day
+from mlsys_lib import checks
+from mlsys_lib.checks import Duration, Moment
+from mlsys_lib.features import ROLLING, Rolling
+from mlsys_lib.world import HOME, MEASURED, local_day
 
 Rows = pd.DataFrame
 Span = tuple[Moment, Moment]
@@ -65,9 +66,8 @@ class Fault:
     real: bool = field(default=False, kw_only=True)
 
     def __post_init__(self) -> None:
-        one_of(self.harm, ("predictions", "labels", "none"), "harm")
-        if not self.start < self.end:
-            raise ValueError(f"{self.name}: the end {self.end} is not after the start {self.start}")
+        checks.one_of(self.harm, ("predictions", "labels", "none"), "harm")
+        checks.period(self.start, self.end, self.name)
 
 
 def _happened(name: str, kind: str, first: str, last: str, **where: str) -> Fault:
@@ -99,53 +99,6 @@ REAL = (
 )
 
 
-def evidence(fault: Fault, world: World) -> pd.DataFrame:
-    """What the flights say about a real event: each of its days, and the day before.
-
-    Parameters
-    ----------
-    fault : Fault
-        One of `REAL`.
-    world : World
-        Only what is known by its clock counts; `World.hindsight` knows all.
-
-    Returns
-    -------
-    pandas.DataFrame of shape (n_days, 6)
-        By local day: scheduled `flights`, the shares `cancelled` and `diverted`, the share `late` of
-        those that arrived, the mean `dep_delay` (minutes), the lowest `visib` (miles); flights and
-        weather of `Fault.where` only.
-
-    Raises
-    ------
-    ValueError
-        If there are no such flights yet.
-
-    Examples
-    --------
-    >>> evidence(REAL[0], World("2013-03-01")).round(3)[["flights", "cancelled", "late"]]
-                flights  cancelled   late
-    2013-02-07      932      0.004  0.194
-    2013-02-08      930      0.508  0.490
-    2013-02-09      684      0.575  0.251
-    """
-    since = fault.start - pd.Timedelta(days=1)
-    flights, weather = world.flights(since=since), world.weather(since=since)
-    hit = flights[_matching(flights, fault.where) & (flights.sched_dep < fault.end)]
-    if hit.empty:
-        raise ValueError(f"no flight of {fault.name} is known at {world.now}; use a later world")
-    made = hit.assign(
-        cancelled=hit.status == "cancelled",
-        diverted=hit.status == "diverted",
-        late=(hit.arr_delay >= LATE).astype(float).where(hit.arr_delay.notna()),
-    ).groupby(local_day(hit.sched_dep))
-    figures = made[["cancelled", "diverted", "late", "dep_delay"]].mean()
-    seen = weather[_matching(weather, fault.where)]
-    figures["visib"] = seen.groupby(local_day(seen.event_time)).visib.min()
-    figures.insert(0, "flights", made.size())
-    return figures.rename_axis(None)
-
-
 def feed_outage(
     rows: Rows, start: Moment, end: Moment, *, topic: str = "weather", **where: str
 ) -> Broken:
@@ -173,7 +126,7 @@ def feed_outage(
 
     Examples
     --------
-    >>> from mlsys_lib import examples
+    >>> from mlsys_lib import World, examples
     >>> world = World("2013-04-23")
     >>> rows = examples(world, world.decisions(since="2013-04-22 04:00"))
     >>> broken, fault = feed_outage(rows, "2013-04-22 12:00", "2013-04-23", origin="LGA")
@@ -185,7 +138,7 @@ def feed_outage(
     >>> fault.name, fault.harm
     ('feed outage: weather', 'predictions')
     """
-    one_of(topic, ("weather", "departures", "arrivals"), "topic")
+    checks.one_of(topic, ("weather", "departures", "arrivals"), "topic")
     period = _Period(rows, (start, end), "feed outage", topic, "predictions", where)
     if topic == "weather":
         observed = [name for name in [*MEASURED, "observed_at"] if name in rows]
@@ -202,7 +155,7 @@ def frozen(rows: Rows, start: Moment, end: Moment, columns: Iterable[str], **whe
 
     Examples
     --------
-    >>> from mlsys_lib import examples
+    >>> from mlsys_lib import World, examples
     >>> world = World("2013-05-03")
     >>> rows = examples(world, world.decisions(since="2013-05-02"))
     >>> broken, fault = frozen(rows, "2013-05-02 12:00", "2013-05-03", ["temp", "visib"], origin="JFK")
@@ -232,7 +185,7 @@ def unit_change(
 
     Examples
     --------
-    >>> from mlsys_lib import examples
+    >>> from mlsys_lib import World, examples
     >>> world = World("2013-05-03")
     >>> rows = examples(world, world.decisions(since="2013-05-02"))
     >>> broken, fault = unit_change(rows, "2013-05-02 12:00", "2013-05-03", column="visib", scale=1.609344, offset=0)
@@ -250,7 +203,7 @@ def renamed(rows: Rows, start: Moment, end: Moment, column: str, old: str, new: 
 
     Examples
     --------
-    >>> from mlsys_lib import examples
+    >>> from mlsys_lib import World, examples
     >>> world = World("2013-05-03")
     >>> rows = examples(world, world.decisions(since="2013-05-02"))
     >>> broken, fault = renamed(rows, "2013-05-02 12:00", "2013-05-03", "carrier", "UA", "UAL")
@@ -290,7 +243,7 @@ def dropped(
 
     Examples
     --------
-    >>> from mlsys_lib import examples
+    >>> from mlsys_lib import World, examples
     >>> world = World("2013-05-03")
     >>> rows = examples(world, world.decisions(since="2013-05-02"))
     >>> len(rows), len(dropped(rows, "2013-05-02 12:00", "2013-05-03", share=0.5)[0])
@@ -307,7 +260,7 @@ def duplicated(
 
     Examples
     --------
-    >>> from mlsys_lib import examples
+    >>> from mlsys_lib import World, examples
     >>> world = World("2013-05-03")
     >>> rows = examples(world, world.decisions(since="2013-05-02"))
     >>> len(rows), len(duplicated(rows, "2013-05-02", "2013-05-03", share=0.5)[0])
@@ -322,7 +275,7 @@ def silent_airline(rows: Rows, start: Moment, end: Moment, *, carrier: str = "EV
 
     Examples
     --------
-    >>> from mlsys_lib import examples
+    >>> from mlsys_lib import World, examples
     >>> world = World("2013-05-03")
     >>> rows = examples(world, world.decisions(since="2013-05-02"))
     >>> broken, fault = silent_airline(rows, "2013-05-02", "2013-05-03", carrier="DL")
@@ -341,14 +294,14 @@ def label_delay(
 
     Examples
     --------
-    >>> from mlsys_lib import examples
+    >>> from mlsys_lib import World, examples
     >>> world = World("2013-05-03")
     >>> rows = examples(world, world.decisions(since="2013-05-02"))
     >>> broken, fault = label_delay(rows, "2013-05-02", "2013-05-03", delay="3D")
     >>> (broken.labelled_at - rows.labelled_at).max(), fault.name
     (Timedelta('3 days 00:00:00'), 'label delay: 3D')
     """
-    later, kind = duration(delay, "delay"), "label delay"
+    later, kind = checks.duration(delay, "delay"), "label delay"
     period = _Period(rows, (start, end), kind, str(delay), "labels", where, "labelled_at")
     return period.put({"labelled_at": rows.labelled_at + later})
 
@@ -389,7 +342,7 @@ def concept_drift(
 
     Examples
     --------
-    >>> from mlsys_lib import examples
+    >>> from mlsys_lib import World, examples
     >>> world = World("2013-05-03")
     >>> rows = examples(world, world.decisions(since="2013-05-01"))
     >>> drifted, fault = concept_drift(rows, "2013-05-01", "2013-05-03", origin="LGA")
@@ -413,7 +366,7 @@ def covariate_shift(
 
     Examples
     --------
-    >>> from mlsys_lib import examples
+    >>> from mlsys_lib import World, examples
     >>> world = World("2013-05-03")
     >>> rows = examples(world, world.decisions(since="2013-05-02"))
     >>> broken, fault = covariate_shift(rows, "2013-05-02", "2013-05-03", origin="EWR")
@@ -425,10 +378,9 @@ def covariate_shift(
     return period.repeated(0, period.drawn(1 - keep, seed))
 
 
-Injection = Callable[[Rows, Any, Any, int], Broken]
 _LAGGED = [feature.name for feature in ROLLING if feature.figure != "count"]
 # Doses of the scenario, and the days each lasts.
-_DOSES: tuple[tuple[int, Injection], ...] = (
+_DOSES: tuple[tuple[int, Callable[[Rows, Any, Any, int], Broken]], ...] = (
     (5, lambda r, s, e, n: feed_outage(r, s, e, topic="weather")),
     (5, lambda r, s, e, n: feed_outage(r, s, e, topic="arrivals")),
     (7, lambda r, s, e, n: frozen(r, s, e, _LAGGED)),
@@ -474,9 +426,9 @@ def scenario(rows: Rows, *, seed: int = 0) -> tuple[Rows, list[Fault]]:
         ...
     ValueError: 7 days cannot hold the scenario; give more than 128
     """
-    columns(rows, ["decided_at"], remedy="batch makes what the scenario breaks")
+    checks.columns(rows, ["decided_at"], remedy="batch makes what the scenario breaks")
     rng = np.random.default_rng(seed)
-    found = local_day(moments(rows.decided_at, "decided_at")).unique()
+    found = local_day(checks.moments(rows.decided_at, "decided_at")).unique()
     days = pd.DatetimeIndex(found).sort_values().tz_localize(HOME)
     needed = sum(length + 2 for length, _ in _DOSES)
     if len(days) <= needed:
@@ -499,15 +451,17 @@ class _Period:
     def __init__(
         self, rows: Rows, span: Span, kind: str, what: str, harm: str, where: Where, *needs: str
     ) -> None:
-        columns(rows, ["decided_at", *where, *needs], remedy="examples and batch make it")
-        first, last = moment(span[0], "start"), moment(span[1], "end")
+        checks.columns(rows, ["decided_at", *where, *needs], remedy="examples and batch make it")
+        first, last = checks.moment(span[0], "start"), checks.moment(span[1], "end")
         self.fault = Fault(f"{kind}: {what}", kind, first, last, harm, where=where)
-        self.rows, self.at = rows, moments(rows.decided_at, "decided_at")
-        self.hit = ((self.at >= first) & (self.at < last) & _matching(rows, where)).to_numpy()
-        if not self.hit.any():
+        self.rows, self.at = rows, checks.moments(rows.decided_at, "decided_at")
+        hit = (self.at >= first) & (self.at < last)
+        for column, value in where.items():
+            hit &= rows[column] == value
+        self.hit = hit.to_numpy()
+        if not hit.any():
             raise ValueError(
-                f"{self.fault.name}: no decision from {first} to {last} with {dict(where)}; the rows "
-                f"are from {self.at.min()} to {self.at.max()}: see which values they have"
+                f"no decision from {first} to {last} with {dict(where)}; choose what is there"
             )
 
     def put(self, values: Mapping[str, Any]) -> Broken:
@@ -529,8 +483,7 @@ class _Period:
 
     def drawn(self, share: float | npt.NDArray[np.float64], seed: int) -> npt.NDArray[np.bool_]:
         """Each row with this chance, independently of what another fault draws under the seed."""
-        if not isinstance(seed, int | np.integer) or seed < 0:
-            raise ValueError(f"seed={seed!r} must be a whole number of zero or more")
+        checks.whole(seed, 0, "seed")
         fault = self.fault
         name = f"{fault.name} {fault.start} {fault.end} {sorted(fault.where.items())}"
         rng = np.random.default_rng([seed, zlib.crc32(name.encode())])
@@ -538,7 +491,7 @@ class _Period:
 
     def held(self, names: list[str], by: list[str]) -> dict[str, pd.Series]:
         """The last values before the fault, for each key; missing where there were none."""
-        columns(self.rows, by, remedy="their last values are held one by one")
+        checks.columns(self.rows, by, remedy="their last values are held one by one")
         order = self.at.to_numpy().argsort(kind="stable")
         before = self.rows.iloc[order[: (self.at < self.fault.start).sum()]]
         last = before.drop_duplicates(by, keep="last")[list(dict.fromkeys([*by, *names]))]
@@ -555,14 +508,6 @@ class _Period:
         return made
 
 
-def _matching(table: pd.DataFrame, where: Where) -> pd.Series:
-    hit = pd.Series(True, table.index)
-    for column, value in where.items():
-        if column in table:
-            hit &= table[column] == value
-    return hit
-
-
 def _percent(share: float, name: str) -> str:
-    within(share, 0, 1, name)
+    checks.within(share, 0, 1, name)
     return f"{share:.0%}"

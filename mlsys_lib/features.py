@@ -18,9 +18,8 @@ import ibis.expr.types as ir
 import pandas as pd
 
 from mlsys_lib import checks
-from mlsys_lib.world import HOME, MEASURED, PUBLISHED, TIMETABLE_DAYS, World, examples
+from mlsys_lib.world import HOME, LATE, MEASURED, PUBLISHED, TIMETABLE_DAYS, World, examples
 
-LATE = 15  # minutes from which on a departure or an arrival is late
 DELAY = {"departures": "dep_delay", "arrivals": "arr_delay"}  # whose minutes each topic reports
 _MOST_HOURS = 366 * 24
 MAX_DELAY = _MOST_HOURS * 60  # minutes: a delay beyond it, or one that is missing, is no delay
@@ -38,6 +37,10 @@ _OF_SCHEDULE = {
 SCHEDULE = list(_OF_SCHEDULE)
 _OF_FIGURE = {"late rate": "share", "mean delay": "minutes", "count": "flights"}
 _UTC = "timestamp('UTC')"
+# Of what an engine is given: those of an empty table it cannot guess.
+_TYPES = {"available_at": _UTC, "decided_at": _UTC, "row": "int64"}
+_TYPES |= dict.fromkeys(CATEGORIES, "string") | dict.fromkeys(DELAY.values(), "float64")
+_SUMMED = ("count", "late", "delay")
 _MEMORY = "4GB"  # of an engine; what needs more goes to the disk
 
 
@@ -84,8 +87,7 @@ class Rolling:
             raise ValueError(f"by={self.by!r} must be a tuple of columns, such as ('origin',)")
         for column in self.by:
             checks.one_of(column, CATEGORIES, "by")
-        if not isinstance(self.hours, int) or not 1 <= self.hours <= _MOST_HOURS:
-            raise ValueError(f"hours={self.hours!r} must be a whole number from 1 to {_MOST_HOURS}")
+        checks.whole(self.hours, 1, "hours", high=_MOST_HOURS)
 
 
 ROLLING = (
@@ -155,9 +157,7 @@ def batch(
     10.0 0.41 29
     """
     if world.lag % pd.Timedelta("1us"):
-        raise ValueError(
-            f"lag={world.lag} is no whole number of microseconds, the unit of time here"
-        )
+        raise ValueError(f"lag={world.lag} must be a whole number of microseconds")
     features = distinct(features)
     names = [*SCHEDULE, *(feature.name for feature in features)]
     if taken := sorted({*names} & {*decisions.columns}):
@@ -169,16 +169,10 @@ def batch(
     engine = ibis.duckdb.connect(memory_limit=_MEMORY)
     try:
         departures, arrivals = (
-            _stored(
-                engine,
-                topic,
-                getattr(world, topic)(since=since),
-                {"available_at": _UTC, delay: "float64"},
-            )
+            _stored(engine, topic, getattr(world, topic)(since=since), "available_at", delay)
             for topic, delay in DELAY.items()
         )
-        wanted = rows.assign(row=rows.index)
-        asked = _stored(engine, "decisions", wanted, {"decided_at": _UTC, "row": "int64"})
+        asked = _stored(engine, "decisions", rows.assign(row=rows.index), "decided_at", "row")
         # A query a group holds one group's totals in memory, not all of them.
         found = [
             rolling(departures, arrivals, asked, features=group).to_pandas().set_index("row")
@@ -190,9 +184,8 @@ def batch(
     return made[[*rows.columns, *planned.columns, *names[len(SCHEDULE) :]]]
 
 
-def _stored(engine: Any, name: str, table: pd.DataFrame, columns: dict[str, str]) -> ir.Table:
-    # With its types said: those of an empty table cannot be guessed.
-    schema = dict.fromkeys(CATEGORIES, "string") | columns
+def _stored(engine: Any, name: str, table: pd.DataFrame, *columns: str) -> ir.Table:
+    schema = {column: _TYPES[column] for column in (*CATEGORIES, *columns)}
     return engine.create_table(name, table[list(schema)], schema=schema)
 
 
@@ -286,17 +279,15 @@ def _totals(reports: ir.Table, decisions: ir.Table, own: list[Rolling]) -> ir.Ta
             at=(decided_at - ibis.interval(hours=hours)).cast(moment),
             row=decisions.row.cast("int64"),
             hours=ibis.literal(hours, "int64"),
-            count=none,
-            late=none,
-            delay=none,
+            **dict.fromkeys(_SUMMED, none),
         )
         for hours in (0, *sorted({feature.hours for feature in own}))
     ]
     told = ibis.union(counted, *ends)
     # A range, not rows: what is reported at one moment counts at once.
     so_far = ibis.range_window(preceding=None, following=0, group_by=by, order_by="at")
-    parts = {part: told[part].sum().over(so_far) for part in ("count", "late", "delay")}
-    return told.mutate(**parts).filter(told.hours >= 0)
+    sums = {part: told[part].sum().over(so_far) for part in _SUMMED}
+    return told.mutate(**sums).filter(told.hours >= 0)
 
 
 def _moments(column: ir.Value) -> ir.Value:
@@ -313,7 +304,7 @@ def _grown(totals: ir.Table, own: list[Rolling]) -> ir.Table:
 
     made = {}
     for feature in own:
-        count, late, delay = (grown(part, feature.hours) for part in ("count", "late", "delay"))
+        count, late, delay = (grown(part, feature.hours) for part in _SUMMED)
         made[feature.name] = {
             "count": count,
             "late rate": late.cast("float64") / count.nullif(0),

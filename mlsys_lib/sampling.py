@@ -186,8 +186,7 @@ def effective_size(weights: npt.ArrayLike) -> float:
     w = checks.numbers(weights, "weights")
     if not (w >= 0).all() or not w.any():
         raise ValueError(
-            "weights must be zero or more, and at least one above zero; "
-            f"the smallest of these {w.size} is {w.min(initial=0.0)}"
+            f"weights must be zero or more, and one above zero; the least is {w.min(initial=0.0)}"
         )
     w = w / w.max()  # so that squares neither vanish nor overflow
     return float(w.sum() ** 2 / (w**2).sum())
@@ -393,10 +392,9 @@ def _votes(said: pd.DataFrame) -> pd.DataFrame:
     checks.columns(said, [], remedy="one column a rule")
     odd = said.notna() & ~said.isin([0, 1])
     if len(places := np.argwhere(odd.to_numpy(bool))):
-        row, rule = places[0]
-        raise ValueError(
-            f"votes are 1, 0 or missing; {said.columns[rule]!r} says {said.iloc[row, rule]!r}"
-        )
+        row, column = places[0]
+        rule, vote = said.columns[column], said.iloc[row, column]
+        raise ValueError(f"votes are 1, 0 or missing; {rule!r} says {vote!r}")
     return said.astype(float)
 
 

@@ -1,8 +1,8 @@
 """The offline store: every decision with its features and its label, made once and kept on disk.
 
 `history` gives what `mlsys_lib.features.batch` gives for all decisions that the desk has taken, in a
-fraction of a second. It reads a table that was made in hindsight, once for a year of data, a reporting
-lag and a lead time, and hides what the world does not know yet. That is sound because only labels change
+fraction of a second. It reads a table that was made in hindsight, once for a year of data and a reporting
+lag, and hides what the world does not know yet. That is sound because only labels change
 with the clock: features see what had reached the desk at the moment of the decision, whoever asks later.
 
 The tables lie as Parquet where the system keeps caches, or in the folder that the environment variable
@@ -30,29 +30,23 @@ from platformdirs import user_cache_path
 from tqdm import tqdm
 
 from mlsys_lib import checks, data
-from mlsys_lib.checks import Duration, Moment
+from mlsys_lib.checks import Moment
 from mlsys_lib.features import batch
 from mlsys_lib.files import write
-from mlsys_lib.world import AvailabilityError, World, local_day
+from mlsys_lib.world import AFTERMATH_DAYS, AvailabilityError, World, local_day
 
 LIMIT = 500_000_000  # bytes that the kept tables may take together
 MADE_BY = ("checks", "data", "features", "files", "store", "world")
 # Of what this process runs: the files may be changed while it does.
 CODE = data.code_fingerprint(modules=MADE_BY)
 _PACKAGES = ("duckdb", "ibis-framework", "numpy", "pandas", "pyarrow")
-_LONGEST = pd.Timedelta(
-    "29D"
-)  # the timetable is out 30 days ahead: each hour of it is whole by then
+_SOON = pd.Timedelta(days=AFTERMATH_DAYS - 2)  # the last flights land on the second of January
 _ROWS = 2**15  # that are read or skipped together
 _PARTS = 4  # in which a year is made, for the progress bar; each costs a second more
 
 
 def history(
-    world: World,
-    *,
-    since: Moment | None = None,
-    split: Moment | None = None,
-    lead: Duration = "2h",
+    world: World, *, since: Moment | None = None, split: Moment | None = None
 ) -> pd.DataFrame:
     """Every decision that the desk has taken by now, with its features, and its label as known by now.
 
@@ -64,21 +58,18 @@ def history(
         Only flights scheduled to depart at or after this moment.
     split : str or pandas.Timestamp, optional
         A moment, not after the clock, at which a model is to be trained.
-    lead : str or pandas.Timedelta, default "2h"
-        How long before scheduled departure the desk decides; up to 29 days.
 
     Returns
     -------
     pandas.DataFrame of shape (n_decisions, n_columns)
-        What ``batch(world, world.decisions(since=since, lead=lead))`` gives, and `day`, the day in New
-        York of scheduled departure. With `split` the column `split` as well: ``train`` (decided and
-        its label known by then), ``gap`` (decided before, its label not known by then, or never to
+        What ``batch(world, world.decisions(since=since))`` gives, and `day`, the day in New York of
+        scheduled departure. With `split` the column `split` as well: ``train`` (decided and its label known by then), ``gap`` (decided before, its label not known by then, or never to
         be) or ``test`` (decided then or later).
 
     Raises
     ------
     ValueError
-        If `since` or `split` is no moment, or `lead` no duration of at most 29 days.
+        If `since` or `split` is no moment.
     AvailabilityError
         If `split` lies after the clock.
 
@@ -99,14 +90,11 @@ def history(
     test    481  0.69
     train  6641  0.29
     """
-    ahead = checks.duration(lead, "lead")
-    if ahead > _LONGEST:
-        raise ValueError(f"lead={lead!r} is too long; the store keeps decisions up to 29D ahead")
-    years = data.YEARS if world.now.year >= data.YEARS[1] else data.YEARS[:1]
+    years = [year for year in data.YEARS if year <= world.now.year]
     asked = pc.field("decided_at") <= world.now
     if since is not None:
         asked &= pc.field("sched_dep") >= checks.moment(since, "since")
-    tables = [_kept(year, world.lag, ahead, asked) for year in years]
+    tables = [_kept(year, world.lag, asked) for year in years]
     rows: pd.DataFrame = pa.concat_tables(tables).to_pandas()
     # Labels are those of flights that are scheduled to have left.
     known = (rows.labelled_at <= world.now) & (rows.sched_dep <= world.now)
@@ -122,8 +110,7 @@ def _sides(rows: pd.DataFrame, world: World, split: Moment) -> npt.NDArray[np.st
     moment = checks.moment(split, "split")
     if moment > world.now:
         raise AvailabilityError(
-            f"which labels will be known at split={split!r} is not known yet: the clock stands at "
-            f"{world.now:%Y-%m-%d %H:%M} UTC; split at the clock, or before"
+            f"split={split!r} is yet to come: the clock stands at {world.now:%Y-%m-%d %H:%M} UTC"
         )
     learned = rows.late.notna() & (rows.labelled_at <= moment)
     return np.select([rows.decided_at >= moment, learned], ["test", "train"], "gap")
@@ -133,9 +120,9 @@ def _folder() -> Path:
     return Path(os.environ.get("MLSYS_CACHE") or user_cache_path("mlsys-lib"))
 
 
-def _kept(year: int, lag: pd.Timedelta, lead: pd.Timedelta, asked: pc.Expression) -> pa.Table:
+def _kept(year: int, lag: pd.Timedelta, asked: pc.Expression) -> pa.Table:
     """Of a year's table in hindsight what is asked for: from its file, or made and put there."""
-    made_of = [data.fingerprint(), CODE, *map(version, _PACKAGES), str(lag), str(lead)]
+    made_of = [data.fingerprint(), CODE, *map(version, _PACKAGES), str(lag)]
     mark = hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:16]
     file = _folder() / f"decisions_{year}_{mark}.parquet"
     # What cannot be read, for whatever reason, is made again.
@@ -143,7 +130,7 @@ def _kept(year: int, lag: pd.Timedelta, lead: pd.Timedelta, asked: pc.Expression
         return pq.read_table(
             file, filters=asked, partitioning=None, page_checksum_verification=True
         )
-    table = pa.Table.from_pandas(_made(year, lag, lead), preserve_index=False)
+    table = pa.Table.from_pandas(_made(year, lag), preserve_index=False)
     content = io.BytesIO()
     pq.write_table(
         table, content, compression="zstd", write_page_checksum=True, row_group_size=_ROWS
@@ -158,10 +145,11 @@ def _kept(year: int, lag: pd.Timedelta, lead: pd.Timedelta, asked: pc.Expression
     return table.filter(asked)
 
 
-def _made(year: int, lag: pd.Timedelta, lead: pd.Timedelta) -> pd.DataFrame:
-    # Late enough for the last report, however long reports take.
-    world = World(World(f"{year}-12-31").hindsight().now + lag, lag=lag)
-    asked = world.decisions(since=f"{year}-01-01", lead=lead)
+def _made(year: int, lag: pd.Timedelta) -> pd.DataFrame:
+    # What comes later than a year's own hindsight, a world of the last year knows, if any does.
+    seen_in = year if lag < _SOON else data.YEARS[-1]
+    world = World(f"{seen_in}-12-31", lag=lag).hindsight()
+    asked = world.decisions(since=f"{year}-01-01")
     asked = asked[asked.flight_id.str.startswith(f"{year}-")]
     title = f"Making the table of {year}'s decisions, once (about 15 s)"
     places = tqdm(np.array_split(range(len(asked)), _PARTS), desc=title, unit="part")

@@ -16,20 +16,10 @@ from typing import Any
 import pandas as pd
 
 from mlsys_lib import checks
+from mlsys_lib import features as defined
 from mlsys_lib.checks import Moment
 from mlsys_lib.events import TOPICS, Event
-from mlsys_lib.features import (
-    DELAY,
-    LATE,
-    MAX_DELAY,
-    MICROSECONDS,
-    ROLLING,
-    SCHEDULE,
-    Rolling,
-    distinct,
-    schedule,
-)
-from mlsys_lib.world import MEASURED, AvailabilityError
+from mlsys_lib.world import LATE, MEASURED, AvailabilityError
 
 _NEVER = datetime.min.replace(tzinfo=UTC)
 _Seen = dict[str, Mapping[str, float]]
@@ -60,12 +50,12 @@ class _Window:
             return math.nan
         if name == "late rate":
             return self.late / self.count
-        return self.delay / (self.count * MICROSECONDS)
+        return self.delay / (self.count * defined.MICROSECONDS)
 
     def _count(self, delay: float, sign: int) -> None:
         self.count += sign
         self.late += sign * (delay >= LATE)
-        self.delay += sign * math.floor(delay * MICROSECONDS + 0.5)
+        self.delay += sign * math.floor(delay * defined.MICROSECONDS + 0.5)
 
 
 _EMPTY = _Window()
@@ -75,7 +65,7 @@ class _Span:
     """The windows of one topic, kind of key and length, and the features that are read off them."""
 
     def __init__(self, topic: str, by: tuple[str, ...], hours: int) -> None:
-        self.topic, self.length = topic, timedelta(hours=hours)
+        self.topic, self.length = topic, timedelta(hours=int(hours))
         self.key: Callable[[Mapping[str, Any]], Any] = itemgetter(*by)
         self.windows: dict[Any, _Window] = {}
         self.figures: list[tuple[str, str]] = []
@@ -107,9 +97,9 @@ class Windows:
     (10.0, 0.41379310344827586, 29)
     """
 
-    def __init__(self, *, features: Iterable[Rolling] = ROLLING) -> None:
+    def __init__(self, *, features: Iterable[defined.Rolling] = defined.ROLLING) -> None:
         spans: dict[tuple[str, tuple[str, ...], int], _Span] = {}
-        for f in distinct(features):
+        for f in defined.distinct(features):
             span = spans.setdefault((f.topic, f.by, f.hours), _Span(f.topic, f.by, f.hours))
             span.figures.append((f.name, f.figure))
         self._spans = list(spans.values())
@@ -138,13 +128,10 @@ class Windows:
         """
         topic, at = event.topic, event.available_at
         try:
-            checks.one_of(topic, TOPICS, "topic")
             late = at < self._told[topic] or at <= self._asked[topic]
             seen, delay, keys = self._read(topic, event.value)
         except (KeyError, TypeError, ValueError) as error:
-            raise ValueError(
-                f"{event.key} is no report that the features understand: {type(error).__name__} {error}"
-            ) from error
+            raise ValueError(f"{event.key} is no report to be understood: {error!r}") from error
         if late:
             raise ValueError(
                 f"{event.key} was available at {at:%Y-%m-%d %H:%M} UTC, but {self._stands(topic)}; feed "
@@ -162,8 +149,8 @@ class Windows:
         if topic == "weather":
             seen = {n: math.nan if value[n] is None else float(value[n]) for n in MEASURED}
             return {value["origin"]: seen}, 0, {}
-        delay = value[DELAY[topic]]
-        checks.within(delay, -MAX_DELAY, MAX_DELAY, DELAY[topic])
+        delay = value[defined.DELAY[topic]]
+        checks.within(delay, -defined.MAX_DELAY, defined.MAX_DELAY, defined.DELAY[topic])
         keys = {span: span.key(value) for span in self._spans if span.topic == topic}
         hash(tuple(keys.values()))  # raises here rather than halfway
         return {}, float(delay), keys
@@ -237,11 +224,12 @@ class Stream:
     Stream of 12 features: ...
     """
 
-    def __init__(self, timetable: pd.DataFrame, *, features: Iterable[Rolling] = ROLLING) -> None:
-        self._features = distinct(features)
+    def __init__(
+        self, timetable: pd.DataFrame, *, features: Iterable[defined.Rolling] = defined.ROLLING
+    ) -> None:
+        self._features = defined.distinct(features)
         self._windows = Windows(features=self._features)
-        plan = schedule(timetable)
-        self._plan = dict(zip(plan.index, plan.itertuples(index=False, name=None), strict=True))
+        self._plans: dict[Any, Any] = defined.schedule(timetable).to_dict("index")
 
     def __repr__(self) -> str:
         windows, reports = self._windows.held()
@@ -272,11 +260,10 @@ class Stream:
         ValueError
             If the timetable lacks the flight, or `decided_at` is no moment.
         """
-        if flight_id not in self._plan:
+        if flight_id not in self._plans:
             raise ValueError(f"no flight {flight_id!r} in this stream's timetable")
-        plan = dict(zip(SCHEDULE, self._plan[flight_id], strict=True))
         at = checks.moment(decided_at, "decided_at").to_pydatetime()
-        return self._windows.row(plan, at)
+        return self._windows.row(self._plans[flight_id], at)
 
     def play(self, events: Iterable[Event], decisions: pd.DataFrame) -> pd.DataFrame:
         """Feed events and answer decisions as time goes by: what `batch` does, one by one.
@@ -298,7 +285,7 @@ class Stream:
         asked = decisions[wanted].reset_index(drop=True)
         asked["decided_at"] = checks.moments(asked.decided_at, "decided_at")
         asked = asked.sort_values("decided_at", kind="stable")
-        names = [*SCHEDULE, *MEASURED, *(feature.name for feature in self._features)]
+        names = [*defined.SCHEDULE, *MEASURED, *(feature.name for feature in self._features)]
         # At one moment, the reports before the decision.
         told = ((event.available_at, 0, event) for event in events)
         ask = zip(asked.decided_at, repeat(1), asked.flight_id, strict=False)

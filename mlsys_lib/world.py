@@ -34,7 +34,7 @@ from mlsys_lib import checks, data
 from mlsys_lib.checks import Duration, Moment
 
 HOME = "America/New_York"
-LATE = 15  # minutes of arrival delay from which on a flight is late
+LATE = 15  # minutes of delay from which on a departure or an arrival is late
 TIMETABLE_DAYS = 30
 AFTERMATH_DAYS = 60
 _ROUTE = ["carrier", "flight", "origin", "dest", "distance"]
@@ -136,7 +136,8 @@ class World:
         Returns
         -------
         World
-            Another world, a month after the last flight of the same year.
+            Another world, `AFTERMATH_DAYS` after the last flight of the same year. A report that takes
+            longer than that is not in yet.
 
         Examples
         --------
@@ -144,7 +145,7 @@ class World:
         >>> len(world.flights()), len(world.hindsight().flights())
         (100644, 336776)
         """
-        return World(f"{self._year}-12-31", lag=self._lag).advance(days=31)
+        return World(f"{self._year}-12-31", lag=self._lag).advance(days=AFTERMATH_DAYS)
 
     def schedule(self, *, hours: float = 24) -> pd.DataFrame:
         """The flights about to depart: only what an airline publishes.
@@ -177,7 +178,7 @@ class World:
         checks.within(hours, 0, np.inf, "hours")
         if hours > 24 * TIMETABLE_DAYS:
             raise AvailabilityError(
-                f"the timetable is out {TIMETABLE_DAYS} days ahead; hours={hours} reaches further"
+                f"hours={hours} is beyond the timetable's {TIMETABLE_DAYS} days"
             )
         table, end = self._operations, self._now + pd.Timedelta(hours=hours)
         ahead = table[(table.sched_dep >= self._now) & (table.sched_dep < end)]
@@ -239,8 +240,7 @@ class World:
                         flight_id  dep_delay                event_time
         140  2013-04-22/AA301/LGA       -7.0 2013-04-22 10:03:00+00:00
         """
-        columns = [*PUBLISHED, "tailnum", "dep_delay"]
-        return self._reported(self._operations, "dep", columns, since)
+        return self._reported(self._operations, "dep", [*PUBLISHED, "tailnum", "dep_delay"], since)
 
     def arrivals(self, *, since: Moment | None = None) -> pd.DataFrame:
         """The arrivals reported by now, in the order in which they happened.
@@ -330,52 +330,6 @@ class World:
             }
         )
 
-    def outcome(self, flight_id: str) -> dict[str, Any]:
-        """How one flight ended.
-
-        Parameters
-        ----------
-        flight_id : str
-            For example ``"2013-05-01/UA450/LGA"``.
-
-        Returns
-        -------
-        dict
-            `status` (landed, cancelled, diverted), `arr`, `arr_delay` in minutes, `available_at`.
-
-        Raises
-        ------
-        KeyError
-            If there is no such flight.
-        AvailabilityError
-            If it is not over, or its report has not arrived.
-
-        Examples
-        --------
-        >>> world = World("2013-05-01 10:00")
-        >>> world.outcome("2013-05-01/UA450/LGA")
-        Traceback (most recent call last):
-        ...
-        mlsys_lib.world.AvailabilityError: the outcome of flight 2013-05-01/UA450/LGA is known at 2013-05-01 ...
-        >>> world.advance(hours=6).outcome("2013-05-01/UA450/LGA")["status"]
-        'landed'
-        """
-        table = self._operations
-        found = table[table.flight_id == flight_id]
-        if found.empty:
-            raise KeyError(
-                f"no flight {flight_id!r}; ids look like 2013-05-01/UA450/LGA (local date, airline and number, origin)"
-            )
-        row = found.iloc[0]
-        known_at = row.outcome_at + self._lag
-        if known_at > self._now:
-            raise AvailabilityError(
-                f"the outcome of flight {flight_id} is known at {known_at:%Y-%m-%d %H:%M} UTC; the clock stands at "
-                f"{self._now:%Y-%m-%d %H:%M} UTC. Use world.labels(), where it is pending, or world.advance()."
-            )
-        shown = {"status": row.outcome, "arr": row.arr, "arr_delay": row.arr_delay}
-        return {**shown, "available_at": known_at}
-
     def decisions(self, *, since: Moment | None = None, lead: Duration = "2h") -> pd.DataFrame:
         """The decisions that the desk has taken by now: one a flight, `lead` before scheduled departure.
 
@@ -416,36 +370,6 @@ class World:
         3322
         """
         return data.load("planes", self._year)
-
-    def airports(self) -> pd.DataFrame:
-        """The airports: a snapshot taken after the fact, so declared timeless.
-
-        Returns
-        -------
-        pandas.DataFrame of shape (n_airports, 8)
-            As published. It lacks four Caribbean destinations.
-
-        Examples
-        --------
-        >>> len(World("2013-04-22").airports())
-        1458
-        """
-        return data.load("airports", self._year)
-
-    def airlines(self) -> pd.DataFrame:
-        """The names of the airlines: a snapshot taken after the fact, so declared timeless.
-
-        Returns
-        -------
-        pandas.DataFrame of shape (n_airlines, 2)
-            As published: 9E bears a name that it took later.
-
-        Examples
-        --------
-        >>> len(World("2013-04-22").airlines())
-        16
-        """
-        return data.load("airlines", self._year)
 
     @property
     def _year(self) -> int:
@@ -529,14 +453,13 @@ def _scheduled(world: World, asked: pd.DataFrame) -> pd.DataFrame:
     table = world._operations
     flights = table[table.flight_id.isin(asked.flight_id)].set_index("flight_id")
     if len(unknown := asked.flight_id[~asked.flight_id.isin(flights.index)]):
-        raise ValueError(
-            f"no flight {unknown.iloc[0]!r} ({len(unknown)} of the ids do not exist); World.decisions() gives ids"
-        )
+        raise ValueError(f"no flight {unknown.iloc[0]!r}; World.decisions() gives those there are")
     rows = asked.join(flights[PUBLISHED[1:]], on="flight_id")
     clock = f"lies after the clock, which stands at {world.now:%Y-%m-%d %H:%M} UTC"
     _refuse(rows[rows.decided_at > world.now], clock)
-    early = rows.decided_at < rows.sched_dep - _TIMETABLE
-    _refuse(rows[early], "lies before the timetable of its flight was out")
+    _refuse(
+        rows[rows.decided_at < rows.sched_dep - _TIMETABLE], "lies before its timetable was out"
+    )
     return rows
 
 
@@ -558,7 +481,7 @@ def _refuse(wrong: pd.DataFrame, why: str) -> None:
     if len(wrong):
         first = wrong.iloc[0]
         raise AvailabilityError(
-            f"the decision on {first.flight_id} at {first.decided_at:%Y-%m-%d %H:%M} UTC {why} ({len(wrong)} such decisions)"
+            f"the decision on {first.flight_id} at {first.decided_at:%Y-%m-%d %H:%M} UTC {why} ({len(wrong)} such)"
         )
 
 
@@ -567,7 +490,7 @@ def _held(now: pd.Timestamp) -> pd.Timestamp:
     earlier = now - timedelta(days=AFTERMATH_DAYS)
     if now.year not in data.YEARS and earlier.year not in data.YEARS:
         raise ValueError(
-            f"the clock cannot stand at {now:%Y-%m-%d %H:%M} UTC: the data holds {' and '.join(map(str, data.YEARS))}, "
+            f"the clock cannot stand at {now:%Y-%m-%d %H:%M} UTC: the data holds {data.HELD}, "
             f"and a world sees it during a year and up to {AFTERMATH_DAYS} days after"
         )
     return now

@@ -111,8 +111,23 @@ def test_a_duration_is_the_same_however_it_is_written(written):
     ],
 )
 def test_a_time_without_a_unit_or_below_zero_is_refused(written):
-    with pytest.raises(ValueError, match=r"^lag=.* is no duration of zero or more; write it with"):
+    with pytest.raises(
+        ValueError, match=r"^lag=.* is no duration of zero or more, such as '10min'"
+    ):
         checks.duration(written, "lag")
+
+
+def test_a_period_ends_after_it_starts():
+    assert checks.period("2013-04-22 06:00-04:00", TEN.floor("D") + timedelta(days=1), "x") == (
+        TEN,
+        pd.Timestamp("2013-04-23", tz="UTC"),
+    )
+    for end in (TEN, "2013-04-22 09:59"):
+        with pytest.raises(ValueError, match="the storm must end after it starts, not from 2013"):
+            checks.period(TEN, end, "the storm")
+    for start, end, says in (("soon", TEN, "start='soon' is no m"), (TEN, pd.NaT, "end=NaT is no")):
+        with pytest.raises(ValueError, match=says):
+            checks.period(start, end, "the storm")
 
 
 def test_columns_that_are_missing_or_there_twice_are_named_with_where_they_come_from():
@@ -130,10 +145,10 @@ def test_columns_that_are_missing_or_there_twice_are_named_with_where_they_come_
 def test_lengths_must_be_one_and_more_than_none():
     assert checks.same_length(y=[0, 1], p=np.zeros(2), table=pd.DataFrame({"x": [1, 2]})) == 2
     for given_, says in [
-        ({"y": [0, 1], "p": [0.5], "day": [1, 2]}, "y, p, day .* got 2, 1, 2"),
-        ({"a": [0] * 6, "b": [0] * 5, "c": [0] * 6}, "got 6, 5, 6"),
-        ({"y": [], "p": []}, "got 0, 0"),
-        ({"y": [1], "p": 0.5}, "got 1, 0"),
+        ({"y": [0, 1], "p": [0.5], "day": [1, 2]}, r"y, p, day .* got \[2, 1, 2\]"),
+        ({"a": [0] * 6, "b": [0] * 5, "c": [0] * 6}, r"got \[6, 5, 6\]"),
+        ({"y": [], "p": []}, r"got \[0, 0\]"),
+        ({"y": [1], "p": 0.5}, r"got \[1, 0\]"),
     ]:
         with pytest.raises(ValueError, match=says):
             checks.same_length(**given_)
@@ -155,15 +170,15 @@ def test_numbers_are_all_finite_or_the_first_that_is_not_is_named(values):
     if not odd:
         assert checks.numbers(values, "v").tolist() == values
     else:
-        with pytest.raises(ValueError, match=f"holds {len(odd)} .* first at position {odd[0]};"):
+        with pytest.raises(ValueError, match=f"holds {len(odd)} .* first at {odd[0]};"):
             checks.numbers(values, "v")
 
 
 @pytest.mark.parametrize(
     ("values", "says"),
     [
-        (pd.Series([1, pd.NA], dtype="Int32"), "1 missing or infinite value of 2"),
-        ([1, None], "1 missing or infinite value of 2"),
+        (pd.Series([1, pd.NA], dtype="Int32"), "1 missing or infinite of 2, first at [01];"),
+        ([1, None], "1 missing or infinite of 2, first at [01];"),
         (["a", 1], "y must hold numbers"),
         ([[1, 2], [3, 4]], r"y must have one dimension; its shape is \(2, 2\)"),
         (5, r"y must have one dimension; its shape is \(\)"),

@@ -361,7 +361,9 @@ def test_a_detector_refuses_what_it_cannot_use(name):
     column = detector.columns[0]
     with pytest.raises(ValueError, match=r"is not fitted; call fit\(reference\) first"):
         detector.score(TODAY)
-    with pytest.raises(ValueError, match="reference must have one length of one or more; got 0"):
+    with pytest.raises(
+        ValueError, match=r"reference must have one length of one or more; got \[0\]"
+    ):
         detector.fit(USUAL[:0])
     with pytest.raises(ValueError, match=rf"lacks \['{column}'\]"):
         detector.fit(USUAL.drop(columns=column))

@@ -66,7 +66,7 @@ def test_an_event_sent_twice_is_stored_once(log):
 def test_a_key_with_another_content_is_refused_and_nothing_of_the_batch_is_stored(log):
     log.append([departure(1, delay=5)])
     with pytest.raises(
-        ValueError, match=r"holds 'flight 1' with another content: .* A correction is a new event"
+        ValueError, match=r"holds 'flight 1' with another content, .*; correct by a new key"
     ):
         log.append([departure(2), departure(1, delay=6)])
     assert len(log) == 1
@@ -81,9 +81,7 @@ def test_each_consumer_has_a_position_of_its_own(log):
 def test_a_commit_does_not_go_back_and_a_seek_does(log):
     log.append(departure(n) for n in range(5))
     log.commit("features", 4)
-    with pytest.raises(
-        ValueError, match=r"'features' has committed 4; 2 lies behind it. To read again, use seek"
-    ):
+    with pytest.raises(ValueError, match=r"'features' has committed 4; to read again, use seek"):
         log.commit("features", 2)
     assert log.position("features") == 4
     log.seek("features", offset=2)
@@ -410,8 +408,8 @@ def test_a_replay_gives_each_report_at_the_first_tick_at_which_its_feed_has_it(e
             "must end after it st",
         ),
         ({"outages": {"weather": (NOON, NOON)}}, "the outage of weather must end after it starts"),
-        ({"outages": {"weather": ("2013-04-22 11:00", "soon")}}, "outage='soon' is no moment"),
-        ({"outages": {"weather": (pd.NaT, NOON)}}, "outage=NaT is no moment"),
+        ({"outages": {"weather": ("2013-04-22 11:00", "soon")}}, "end='soon' is no moment"),
+        ({"outages": {"weather": (pd.NaT, NOON)}}, "start=NaT is no moment"),
     ],
 )
 def test_a_replay_that_cannot_be_is_refused_at_once(options, says):

@@ -291,5 +291,5 @@ def test_a_lag_finer_than_the_unit_of_time_is_refused():
     world = World("2013-04-22 16:00", lag="1500ms")
     assert len(batch(world, world.decisions(since="2013-04-22 17:00"))) > 0
     fine = World("2013-04-22 16:00", lag="1500ns")
-    with pytest.raises(ValueError, match="no whole number of microseconds"):
+    with pytest.raises(ValueError, match="must be a whole number of microseconds"):
         batch(fine, fine.decisions(since="2013-04-22 17:00"))

@@ -232,7 +232,7 @@ def test_rules_are_scored_by_hand():
 
 
 def test_labels_must_be_as_many_as_votes():
-    with pytest.raises(ValueError, match=r"said, late must have one length .* got 2, 1"):
+    with pytest.raises(ValueError, match=r"said, late must have one length .* got \[2, 1\]"):
         score_rules(pd.DataFrame({"fog": [1.0, 0.0]}), [1])
     with pytest.raises(ValueError, match="said, late must have one length of one or more"):
         score_rules(pd.DataFrame({"fog": []}), [])

@@ -177,7 +177,7 @@ def test_a_report_that_it_cannot_understand_is_refused_and_changes_nothing(event
     windows.add(report(5, delay=20))
     windows.add(weather(5, temp=50.0))
     held = windows.held()
-    with pytest.raises(ValueError, match=f"{event.key} is no report that the features understand"):
+    with pytest.raises(ValueError, match=f"{event.key} is no report to be understood"):
         windows.add(event)
     assert windows.held() == held
     windows.add(report(6, delay=0))  # time did not move either
@@ -254,7 +254,7 @@ def by_stream(told, asked):
             if delay is not None and abs(delay) <= MAX_DELAY:
                 desk.add(event)
             else:
-                with pytest.raises(ValueError, match="is no report that the features understand"):
+                with pytest.raises(ValueError, match="is no report to be understood"):
                     desk.add(event)
         row = desk.row(ROUTE, at)
         found[at] = [row[name] for name in MADE]

@@ -18,7 +18,8 @@ from mlsys_lib import World
 from mlsys_lib.events import Event, reports
 from mlsys_lib.exercises import answers, cases
 from mlsys_lib.exercises.checker import Answer, exercise, expect
-from mlsys_lib.features import LATE, Rolling, batch
+from mlsys_lib.features import Rolling, batch
+from mlsys_lib.world import LATE
 
 FloatArray = npt.NDArray[np.float64]
 LEFT_LATE = Rolling("left_late_1h", "departures", ("origin",), 1)
