@@ -24,7 +24,7 @@ import pandas as pd
 
 from mlsys_lib import checks
 from mlsys_lib.checks import Array, Duration
-from mlsys_lib.distances import Names, Numbers, edges, floats, histogram, psi
+from mlsys_lib.distances import Names, Numbers, edges, histogram, psi
 from mlsys_lib.features import CATEGORIES, FEATURES
 from mlsys_lib.metrics import FALSE_ALARM, MISS, Metric, cost
 from mlsys_lib.world import local_day
@@ -172,7 +172,7 @@ class Binned(Univariate):
 
 
 def _numbers(rows: Rows, columns: list[str]) -> pd.DataFrame:
-    return pd.DataFrame({c: floats(rows[c]) for c in columns if c not in CATEGORIES})
+    return pd.DataFrame({c: checks.floats(rows[c]) for c in columns if c not in CATEGORIES})
 
 
 class RandomFeatures(Detector):
@@ -228,7 +228,7 @@ class RandomFeatures(Detector):
 
     def scaled(self, rows: Rows) -> Array:
         """What the kernel sees of rows."""
-        values = np.column_stack([floats(rows[c]) for c in self.columns])
+        values = np.column_stack([checks.floats(rows[c]) for c in self.columns])
         with np.errstate(over="ignore", invalid="ignore"):
             scaled = (values - self._mean) / self._sd
         return np.where(np.isnan(scaled), self._missing, np.clip(scaled, -_FAR, _FAR))
@@ -361,7 +361,7 @@ class Expected(Detector):
         return pd.Series({"cost": apart / max(self._usual, 1e-9)})
 
     def _cost(self, rows: Rows) -> float:
-        p = floats(rows.probability)
+        p = checks.floats(rows.probability)
         known = p[(p >= 0) & (p <= 1)]
         return estimated(cost(MISS, FALSE_ALARM), known) if len(known) else np.inf
 
@@ -432,13 +432,13 @@ class Chart(Detector):
         super().__init__([column])
 
     def _learn(self, reference: Rows) -> None:
-        known = floats(reference[self.columns[0]])
+        known = checks.floats(reference[self.columns[0]])
         known = known[np.isfinite(known)]
         checks.same_length(known=known)
         self.centre = float(known.mean())
 
     def _scores(self, window: Rows) -> pd.Series:
-        values = floats(window[self.columns[0]]) - self.centre
+        values = checks.floats(window[self.columns[0]]) - self.centre
         found = [np.inf] if np.isinf(values).any() else []
         found += self._traced(values[np.isfinite(values)])
         return pd.Series(max(found, default=self._height()), self.statistics)
@@ -522,7 +522,7 @@ class PageHinkley(Chart):
 
     def _learn(self, reference: Rows) -> None:
         super()._learn(reference)
-        known = pd.Series(floats(reference[self.columns[0]]))
+        known = pd.Series(checks.floats(reference[self.columns[0]]))
         spread = known[np.isfinite(known)].std()
         self.slack = float(spread) / 2 if self._given is None else self._given
 

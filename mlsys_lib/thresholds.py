@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 
 from mlsys_lib import checks
-from mlsys_lib.distances import floats
 from mlsys_lib.drift import Chart, Detector
 from mlsys_lib.world import local_day, midnight
 
@@ -105,7 +104,7 @@ def calibrate(detector: Detector, reference: Rows, *, rate: float = 1 / 30) -> p
 
 def _simulated(chart: Chart, reference: Rows, rate: float) -> pd.Series:
     chart.fit(reference)
-    days = floats(reference[chart.columns[0]])
+    days = checks.floats(reference[chart.columns[0]])
     days = days[np.isfinite(days)]
     if len(days) < 14:
         raise ValueError(f"{len(days)} days are too few to know their spread; give 14 or more")
