@@ -20,7 +20,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from mlsys_lib import checks
-from mlsys_lib.checks import Array
 from mlsys_lib.features import CATEGORIES, FEATURES, UNITS
 
 _MADE = "mlsys_lib.features.batch makes the features, the label and its time"
@@ -93,7 +92,7 @@ class Column:
         """The code of each name."""
         return {name: code for code, name in enumerate(self.names)}
 
-    def encoded(self, values: pd.Series) -> Array:
+    def encoded(self, values: pd.Series) -> checks.Array:
         """The values as numbers; what is missing, and names that training has not seen, are NaN.
 
         Parameters
@@ -250,7 +249,7 @@ class Model:
     estimator: Any
     rows: int
 
-    def predict(self, rows: pd.DataFrame) -> Array:
+    def predict(self, rows: pd.DataFrame) -> checks.Array:
         """The probability that each flight arrives late.
 
         Parameters
@@ -269,7 +268,7 @@ class Model:
         matrix = self.signature.matrix(rows)
         if not len(matrix):
             return np.empty(0)  # scikit-learn refuses it
-        p: Array = self.estimator.predict_proba(matrix)[:, 1]
+        p: checks.Array = self.estimator.predict_proba(matrix)[:, 1]
         return p
 
 

@@ -16,7 +16,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from mlsys_lib import checks
-from mlsys_lib.checks import Array
 from mlsys_lib.metrics import Codes, Estimate, by_day, day_codes
 
 Part = tuple[list[str], Codes]  # the titles of slices, and in which of them each row is
@@ -270,8 +269,8 @@ def _pairs(one: Part, other: Part) -> Part:
 
 
 def _sliced(
-    part: Part, day: Codes, added: list[Array], at_least: int, base: Array | float
-) -> tuple[pd.DataFrame, Array]:
+    part: Part, day: Codes, added: list[checks.Array], at_least: int, base: checks.Array | float
+) -> tuple[pd.DataFrame, checks.Array]:
     """The slices of one partition, and what each day adds to the gap of each, less the `base`."""
     titles, code = part
     kept = np.bincount(code) >= at_least
