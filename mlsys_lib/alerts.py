@@ -16,14 +16,13 @@ import numpy as np
 import pandas as pd
 
 from mlsys_lib import checks, drift
-from mlsys_lib.checks import Duration, Moment
 from mlsys_lib.faults import Fault
 from mlsys_lib.metrics import FALSE_ALARM, MISS
 from mlsys_lib.thresholds import calibrate, ratios
 from mlsys_lib.world import local_day
 
-Rows = pd.DataFrame
 COMPLETE = 0.95  # share of a day's outcomes that must be known before the day is judged
+GRACE = pd.Timedelta("2D")  # how long after a fault's end an alert still counts as its own
 _DECIDED = ["flight_id", "decided_at", "probability"]
 _MADE = "examples gives labels, a model's predict the probability"
 
@@ -31,7 +30,7 @@ _MADE = "examples gives labels, a model's predict the probability"
 # 1. Performance
 
 
-def performance(rows: Rows, now: Moment) -> pd.DataFrame:
+def performance(rows: pd.DataFrame, now: checks.Moment) -> pd.DataFrame:
     """How good were the decisions of each day, as far as can be said at a moment?
 
     Parameters
@@ -106,8 +105,6 @@ class Policy:
     quiet : int, default 3
         Columns that begin to fire together are one alert, which lasts until all of them have been
         silent for more than so many days. A column that joins later is news: another alert.
-    budget : int, optional
-        At most so many alerts in 30 days; further ones are not sent.
 
     Raises
     ------
@@ -118,13 +115,11 @@ class Policy:
     threshold: float = 1.0
     persistence: int = 1
     quiet: int = 3
-    budget: int | None = None
 
     def __post_init__(self) -> None:
         checks.within(self.threshold, 1e-9, np.inf, "threshold")
         checks.within(self.persistence, 1, np.inf, "persistence")
         checks.within(self.quiet, 0, np.inf, "quiet")
-        checks.within(self.budget or 0, 0, np.inf, "budget")
 
 
 def alerts(table: pd.DataFrame, *, policy: Policy | None = None) -> pd.DataFrame:
@@ -165,11 +160,9 @@ def alerts(table: pd.DataFrame, *, policy: Policy | None = None) -> pd.DataFrame
     firing = _lasting(table >= policy.threshold, day, policy.persistence)
     sent: list[dict[str, Any]] = []
     for alert in _grouped(table, firing, day, policy.quiet):
-        recent = sum(alert["start"] - other["start"] < pd.Timedelta("30D") for other in sent)
-        if policy.budget is None or recent < policy.budget:
-            loudest = sorted(alert["loud"], key=alert["loud"].get, reverse=True)
-            peak = alert["loud"][loudest[0]]
-            sent.append({**alert, "columns": tuple(loudest), "peak": peak})
+        loudest = sorted(alert["loud"], key=alert["loud"].get, reverse=True)
+        peak = alert["loud"][loudest[0]]
+        sent.append({**alert, "columns": tuple(loudest), "peak": peak})
     moments = dict.fromkeys(["start", "end"], "datetime64[us, UTC]")
     return pd.DataFrame(sent, columns=[*moments, "columns", "peak"]).astype(moments)
 
@@ -202,7 +195,7 @@ def _lasting(above: pd.DataFrame, day: pd.Series, persistence: int) -> pd.DataFr
     return above & lasting.loc[day].set_axis(above.index)
 
 
-def detections(sent: pd.DataFrame, truth: Iterable[Fault], *, grace: Duration = "2D") -> pd.Series:
+def detections(sent: pd.DataFrame, truth: Iterable[Fault]) -> pd.Series:
     """When each fault was found: the first alert that began after it had.
 
     Parameters
@@ -210,8 +203,7 @@ def detections(sent: pd.DataFrame, truth: Iterable[Fault], *, grace: Duration = 
     sent : pandas.DataFrame
         As `alerts` gives them. One that was standing already says nothing new.
     truth : iterable of Fault
-    grace : str or timedelta, default "2D"
-        How long after its end an alert still counts.
+        An alert counts until `GRACE` after a fault's end.
 
     Returns
     -------
@@ -226,16 +218,16 @@ def detections(sent: pd.DataFrame, truth: Iterable[Fault], *, grace: Duration = 
     {'Nemo': Timestamp('2013-02-09 05:00:00+0000', tz='UTC'), 'March storm': NaT}
     """
     checks.columns(sent, ["start"], remedy="alerts gives it")
-    start, late = sent["start"], checks.duration(grace, "grace")
-    found = {fault.name: start[_within(start, fault, late)].min() for fault in truth}
+    start = sent["start"]
+    found = {fault.name: start[_within(start, fault)].min() for fault in truth}
     return pd.Series(found, dtype="datetime64[us, UTC]")
 
 
-def _within(start: pd.Series, fault: Fault, grace: pd.Timedelta) -> pd.Series:
-    return (start > fault.start) & (start <= fault.end + grace)
+def _within(start: pd.Series, fault: Fault) -> pd.Series:
+    return (start > fault.start) & (start <= fault.end + GRACE)
 
 
-def losses(clean: Rows, served: Rows) -> pd.DataFrame:
+def losses(clean: pd.DataFrame, served: pd.DataFrame) -> pd.DataFrame:
     """What each flight cost because of injected faults.
 
     Parameters
@@ -269,11 +261,7 @@ def losses(clean: Rows, served: Rows) -> pd.DataFrame:
 
 
 def scorecard(
-    sent: Mapping[str, pd.DataFrame],
-    truth: Iterable[Fault],
-    lost: pd.DataFrame,
-    *,
-    grace: Duration = "2D",
+    sent: Mapping[str, pd.DataFrame], truth: Iterable[Fault], lost: pd.DataFrame
 ) -> pd.DataFrame:
     """Each monitor against the truth log.
 
@@ -285,7 +273,6 @@ def scorecard(
         Injected and real. An alert in none of them, or only in one without harm, is false.
     lost : pandas.DataFrame
         As `losses` gives it, of the whole period.
-    grace : str or timedelta, default "2D"
 
     Returns
     -------
@@ -297,15 +284,15 @@ def scorecard(
     """
     checks.columns(lost, ["decided_at", "extra", "usual"], remedy="losses gives them")
     checks.same_length(lost=lost)
-    late, day = checks.duration(grace, "grace"), pd.Timedelta("1D")
+    day = pd.Timedelta("1D")
     harmful = [fault for fault in truth if fault.harm != "none"]
     injected = [fault for fault in harmful if not fault.real]
-    length = [(fault.end - fault.start + late) / day for fault in injected]
+    length = [(fault.end - fault.start + GRACE) / day for fault in injected]
     months = local_day(lost.decided_at).nunique() / 30
     table = {}
     for name, table_sent in sent.items():
-        found = detections(table_sent, harmful, grace=grace)
-        true = np.any([_within(table_sent["start"], f, late) for f in harmful], axis=0).sum()
+        found = detections(table_sent, harmful)
+        true = np.any([_within(table_sent["start"], f) for f in harmful], axis=0).sum()
         often = (len(table_sent) - float(true)) / months / 30  # false alarms a day
         delay = [(found[f.name] - f.start) / day for f in harmful]
         missed = [f.name for f in injected if pd.isna(found[f.name])]
@@ -352,8 +339,8 @@ def standard_detectors() -> dict[str, drift.Detector]:
 
 
 def standard_monitors(
-    reference: Rows,
-    rows: Rows,
+    reference: pd.DataFrame,
+    rows: pd.DataFrame,
     *,
     rate: float = 1 / 30,
     days: Iterable[Any] | None = None,

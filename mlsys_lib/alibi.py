@@ -13,12 +13,10 @@ import numpy as np
 import pandas as pd
 
 from mlsys_lib import checks
-from mlsys_lib.checks import Array
 from mlsys_lib.distances import Names
-from mlsys_lib.drift import Detector
+from mlsys_lib.drift import Detector, Rows
 from mlsys_lib.features import CATEGORIES
 
-Rows = pd.DataFrame
 _KINDS = ("KSDrift", "CVMDrift", "TabularDrift", "ClassifierDrift", "CVMDriftOnline")
 
 
@@ -50,7 +48,7 @@ class Alibi(Detector):
     """
 
     def __init__(self, kind: str, columns: Iterable[str], **options: Any) -> None:
-        super().__init__(columns)
+        super().__init__(columns=columns)
         checks.one_of(kind, _KINDS, "kind")
         self.kind, self._options = kind, options
         self.remembers = kind == "CVMDriftOnline"
@@ -83,7 +81,7 @@ class Alibi(Detector):
             found = self._detector.predict(matrix)["data"]["distance"]
         return pd.Series(np.atleast_1d(found), self.statistics)
 
-    def _matrix(self, rows: Rows) -> Array:
+    def _matrix(self, rows: Rows) -> checks.Array:
         coded = {c: known.get_indexer(pd.Index(rows[c])) for c, known in self._codes.items()}
         numbers = rows[self.columns].assign(**coded)
         most = np.finfo(np.float32).max

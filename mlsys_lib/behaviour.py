@@ -6,7 +6,7 @@ has `predict(rows)` and `signature`: a fitted `mlsys_lib.models.Model`, or a `Pa
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +18,7 @@ from mlsys_lib.models import Model
 from mlsys_lib.package import Package
 
 Change = Callable[[pd.DataFrame], pd.DataFrame]
+Predictor = Model | Package
 
 
 @dataclass(frozen=True)
@@ -32,23 +33,21 @@ class Behaviour:
         about. It gets a copy, so that it may change it.
     broken : callable
         ``broken(before, after)`` says of each flight whether its two predictions violate it.
-    allowed : float
-        The share of flights that may, in [0, 1].
+    allowed : float, default 0.05
+        The share of flights that may, in [0, 1]; ``dataclasses.replace(test, allowed=0.1)`` sets another.
     """
 
     kind: str
     name: str
     change: Change
     broken: Callable[[Array, Array], npt.NDArray[np.bool_]]
-    allowed: float
+    allowed: float = field(default=0.05, kw_only=True)
 
     def __post_init__(self) -> None:
         checks.within(self.allowed, 0, 1, "allowed")
 
 
-def invariance(
-    name: str, change: Change, *, tolerance: float = 1e-6, allowed: float = 0.0
-) -> Behaviour:
+def invariance(name: str, change: Change, *, tolerance: float = 1e-6) -> Behaviour:
     """What must not matter: no prediction may move by more than the tolerance.
 
     Parameters
@@ -58,20 +57,19 @@ def invariance(
         ``change(rows)`` gives the rows with another flight number, or another order of columns.
     tolerance : float, default 1e-6
         Probability.
-    allowed : float, default 0
-        The share of flights that may.
 
     Returns
     -------
     Behaviour
     """
-    return _still("invariance", name, change, tolerance, allowed)
+    noise = perturbation(name, change, tolerance=tolerance)
+    return replace(noise, kind="invariance", allowed=0.0)
 
 
-def perturbation(
-    name: str, change: Change, *, tolerance: float = 0.1, allowed: float = 0.05
-) -> Behaviour:
+def perturbation(name: str, change: Change, *, tolerance: float = 0.1) -> Behaviour:
     """What must matter little: noise of the size of the measuring error must not turn the prediction.
+
+    A twentieth of the flights may move by more than the tolerance.
 
     Parameters
     ----------
@@ -80,20 +78,19 @@ def perturbation(
         ``change(rows)`` gives the rows with noise.
     tolerance : float, default 0.1
         Probability.
-    allowed : float, default 0.05
-        The share of flights that may move by more.
 
     Returns
     -------
     Behaviour
     """
-    return _still("perturbation", name, change, tolerance, allowed)
+    checks.within(tolerance, 0, 1, "tolerance")
+    return Behaviour("perturbation", name, change, lambda old, new: np.abs(new - old) > tolerance)
 
 
-def directional(
-    name: str, change: Change, *, sign: int = 1, tolerance: float = 0.01, allowed: float = 0.05
-) -> Behaviour:
+def directional(name: str, change: Change, *, sign: int = 1, tolerance: float = 0.01) -> Behaviour:
     """What must matter in one direction: worse conditions must not lower the prediction.
+
+    A twentieth of the flights may move the other way.
 
     Parameters
     ----------
@@ -104,8 +101,6 @@ def directional(
         1 if the prediction must not fall, -1 if it must not rise.
     tolerance : float, default 0.01
         Probability; a move of this size against the direction still counts as none.
-    allowed : float, default 0.05
-        The share of flights that may.
 
     Returns
     -------
@@ -113,15 +108,13 @@ def directional(
     """
     checks.one_of(sign, (1, -1), "sign")
     checks.within(tolerance, 0, 1, "tolerance")
-    return Behaviour(
-        "direction", name, change, lambda old, new: sign * (new - old) < -tolerance, allowed
-    )
+    return Behaviour("direction", name, change, lambda old, new: sign * (new - old) < -tolerance)
 
 
-def minimum(
-    name: str, choose: Change, *, low: float = 0.0, high: float = 1.0, allowed: float = 0.05
-) -> Behaviour:
+def minimum(name: str, choose: Change, *, low: float = 0.0, high: float = 1.0) -> Behaviour:
     """What a model must get right to be one at all: on easy flights the prediction lies in a range.
+
+    A twentieth of them may lie outside.
 
     Parameters
     ----------
@@ -130,8 +123,6 @@ def minimum(
         ``choose(rows)`` gives the easy ones.
     low, high : float, default 0 and 1
         Probability.
-    allowed : float, default 0.05
-        The share of them that may lie outside.
 
     Returns
     -------
@@ -139,12 +130,10 @@ def minimum(
     """
     checks.within(low, 0, high, "low")
     checks.within(high, low, 1, "high")
-    return Behaviour("minimum", name, choose, lambda old, new: (new < low) | (new > high), allowed)
+    return Behaviour("minimum", name, choose, lambda old, new: (new < low) | (new > high))
 
 
-def suite(
-    model: Model | Package, rows: pd.DataFrame, behaviours: Iterable[Behaviour]
-) -> pd.DataFrame:
+def suite(model: Predictor, rows: pd.DataFrame, behaviours: Iterable[Behaviour]) -> pd.DataFrame:
     """Run behaviours against a model.
 
     Parameters
@@ -190,21 +179,12 @@ def suite(
     return pd.DataFrame.from_dict(found, orient="index")
 
 
-def _still(kind: str, name: str, change: Change, tolerance: float, allowed: float) -> Behaviour:
-    checks.within(tolerance, 0, 1, "tolerance")
-    return Behaviour(kind, name, change, lambda old, new: np.abs(new - old) > tolerance, allowed)
-
-
-def _run(
-    model: Model | Package, rows: pd.DataFrame, before: Array, test: Behaviour
-) -> dict[str, object]:
+def _run(model: Predictor, rows: pd.DataFrame, before: Array, test: Behaviour) -> dict[str, object]:
     changed, chooses = test.change(rows.copy()), test.kind == "minimum"
     checks.columns(changed, rows.columns, remedy=f"{test.name!r} must keep every column")
     if changed.empty or not (chooses or changed.index.equals(rows.index)):
-        raise ValueError(
-            f"{test.name!r} turns {len(rows)} rows into {len(changed)}, or changes their index; a "
-            "minimum chooses at least one of them, any other behaviour keeps all as they stand"
-        )
+        did = f"turns {len(rows)} rows into {len(changed)}, or changes their index"
+        raise ValueError(f"{test.name!r} {did}; keep all as they stand, or for a minimum some")
     after = checks.numbers(model.predict(changed), f"the prediction of {test.name!r}")
     broken = test.broken(after if chooses else before, after)
     seen = [name for name in model.signature.names if not changed[name].equals(rows[name])]

@@ -252,14 +252,49 @@ def numbers(values: npt.ArrayLike, name: str) -> Array:
     """
     if np.ndim(values) != 1:
         raise ValueError(f"{name} must have one dimension; its shape is {np.shape(values)}")
-    try:
-        found: Array = np.asarray(pd.Series(values).to_numpy(float, na_value=np.nan))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name} must hold numbers: {error}") from None
+    found = floats(values, name=name)
     if len(odd := np.flatnonzero(~np.isfinite(found))):
         some = f"{len(odd)} missing or infinite of {len(found)}, first at {odd[0]}"
         raise ValueError(f"{name} holds {some}; leave those rows out")
     return found
+
+
+def floats(values: npt.ArrayLike, *, name: str = "") -> Array:
+    """An array of numbers, of which some may be missing (NaN) or infinite.
+
+    Parameters
+    ----------
+    values : array of shape (n,)
+        In any type that holds numbers.
+    name : str, optional
+        A column's own, unless you say otherwise.
+
+    Returns
+    -------
+    array of shape (n,), float64
+
+    Raises
+    ------
+    ValueError
+        If one is no number: text, a time, or complex.
+
+    Examples
+    --------
+    >>> floats([1, None])
+    array([ 1., nan])
+    >>> floats(["ten"], name="visib")
+    Traceback (most recent call last):
+        ...
+    ValueError: visib must hold numbers: could not convert string to float: 'ten'
+    """
+    column = pd.Series(values)
+    called = name or column.name or "a column"
+    try:
+        if column.dtype.kind not in "biufO":
+            raise TypeError(f"its type is {column.dtype}")
+        return np.asarray(column.to_numpy(float, na_value=np.nan))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{called} must hold numbers: {error}") from None
 
 
 def binary(values: npt.ArrayLike, name: str) -> Array:
@@ -319,6 +354,20 @@ def probabilities(values: npt.ArrayLike, name: str) -> Array:
     found = numbers(values, name)
     _all((found >= 0) & (found <= 1), found, f"{name} must hold probabilities, from 0 to 1")
     return found
+
+
+def require(condition: bool, message: str) -> None:
+    """Refuse, with this message, what does not meet a condition.
+
+    Examples
+    --------
+    >>> require(2 < 1, "low=2 must lie below high=1")
+    Traceback (most recent call last):
+        ...
+    ValueError: low=2 must lie below high=1
+    """
+    if not condition:
+        raise ValueError(message)
 
 
 def one_of(value: Any, choices: Collection[Any], name: str) -> None:

@@ -12,34 +12,6 @@ from mlsys_lib import checks
 from mlsys_lib.checks import Array
 
 
-def floats(values: npt.ArrayLike) -> Array:
-    """A column of numbers, of which some may be missing or infinite.
-
-    Parameters
-    ----------
-    values : array of shape (n_values,)
-
-    Returns
-    -------
-    array of shape (n_values,), float64
-
-    Raises
-    ------
-    ValueError
-        If they are no numbers.
-
-    Examples
-    --------
-    >>> floats([1, None])
-    array([ 1., nan])
-    """
-    column = pd.Series(values)
-    try:
-        return np.asarray(column.to_numpy(float, na_value=np.nan))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{column.name or 'a column'} must hold numbers: {error}") from None
-
-
 class Numbers:
     """A reference column of numbers, sorted once.
 
@@ -88,7 +60,7 @@ class Numbers:
 
 def _distribution(values: npt.ArrayLike, name: str) -> tuple[Array, Array]:
     """The distinct numbers, and the share below the first, below each further one, and of all of them."""
-    column = floats(values)
+    column = checks.floats(values)
     checks.same_length(**{name: column})
     found, counts = np.unique(column[~np.isnan(column)], return_counts=True)
     return found, np.append(0, np.cumsum(counts)) / len(column)
@@ -168,7 +140,7 @@ def edges(values: npt.ArrayLike, *, bins: int = 10) -> Array:
     array([0, 3, 2, 0, 0])
     """
     checks.within(bins, 1, np.inf, "bins")
-    column = floats(values)
+    column = checks.floats(values)
     known: Array = column[np.isfinite(column)]
     if not len(known):
         return known
@@ -197,7 +169,7 @@ def histogram(values: npt.ArrayLike, ends: Array) -> npt.NDArray[np.intp]:
     >>> histogram([1, 2, 3, np.nan], np.array([2.0]))
     array([1, 2, 1])
     """
-    column = floats(values)
+    column = checks.floats(values)
     place = np.searchsorted(ends, column, side="right")
     return np.bincount(place + np.isnan(column), minlength=len(ends) + 2)
 

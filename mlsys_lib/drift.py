@@ -23,8 +23,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from mlsys_lib import checks
-from mlsys_lib.checks import Array, Duration
-from mlsys_lib.distances import Names, Numbers, edges, floats, histogram, psi
+from mlsys_lib.distances import Names, Numbers, edges, histogram, psi
 from mlsys_lib.features import CATEGORIES, FEATURES
 from mlsys_lib.metrics import FALSE_ALARM, MISS, Metric, cost
 from mlsys_lib.world import local_day
@@ -40,7 +39,7 @@ class Detector(ABC):
 
     Parameters
     ----------
-    columns : iterable of str
+    columns : iterable of str, default all features
         Of the tables that it is given.
 
     Notes
@@ -56,12 +55,9 @@ class Detector(ABC):
     _start: State = ()
     _fitted = False
 
-    def __init__(self, columns: Iterable[str]) -> None:
+    def __init__(self, *, columns: Iterable[str] = FEATURES) -> None:
         self.columns = [columns] if isinstance(columns, str) else list(columns)
-        if not self.columns:
-            raise ValueError(
-                "columns=[] leaves nothing to watch; name one or more that fit the detector"
-            )
+        checks.require(bool(self.columns), "columns=[] leaves nothing to watch; name one that fits")
         self.statistics = self.columns
 
     def fit(self, reference: Rows) -> Self:
@@ -128,26 +124,16 @@ class Univariate(Detector):
     {'carrier': 0.01, 'visib': 0.6, 'pressure': 0.55}
     """
 
-    def __init__(self, *, columns: Iterable[str] = FEATURES) -> None:
-        super().__init__(columns)
-
     def _learn(self, reference: Rows) -> None:
-        self._known: dict[str, Numbers | Names] = {
-            c: Names(reference[c]) if c in CATEGORIES else Numbers(reference[c])
-            for c in self.columns
-        }
+        self._names = {c: Names(reference[c]) for c in self.columns if c in CATEGORIES}
+        self._numbers = {c: Numbers(reference[c]) for c in self.columns if c not in CATEGORIES}
         self._size = len(reference)
 
     def _scores(self, window: Rows) -> pd.Series:
         size = len(window) + self._size  # makes windows of different length comparable
-        return pd.Series(
-            {
-                c: known.ks(window[c])
-                if isinstance(known, Numbers)
-                else (known.chi2(window[c]) / size) ** 0.5
-                for c, known in self._known.items()
-            }
-        )
+        names = {c: (known.chi2(window[c]) / size) ** 0.5 for c, known in self._names.items()}
+        numbers = {c: known.ks(window[c]) for c, known in self._numbers.items()}
+        return pd.Series(names | numbers)[self.columns]
 
 
 class Binned(Univariate):
@@ -172,7 +158,7 @@ class Binned(Univariate):
 
 
 def _numbers(rows: Rows, columns: list[str]) -> pd.DataFrame:
-    return pd.DataFrame({c: floats(rows[c]) for c in columns if c not in CATEGORIES})
+    return pd.DataFrame({c: checks.floats(rows[c]) for c in columns if c not in CATEGORIES})
 
 
 class RandomFeatures(Detector):
@@ -202,14 +188,13 @@ class RandomFeatures(Detector):
     """
 
     def __init__(self, *, columns: Iterable[str] = FEATURES, features: int = 2048) -> None:
-        super().__init__([c for c in columns if c not in CATEGORIES])
+        super().__init__(columns=[c for c in columns if c not in CATEGORIES])
         checks.within(features, 2, np.inf, "features")
         self.statistics, self._features = ["all"], features
 
     def _learn(self, reference: Rows) -> None:
         rng = np.random.default_rng(0)
-        known = _numbers(reference, self.columns)
-        known = known.where(np.isfinite(known))
+        known = _numbers(reference, self.columns).where(np.isfinite)
         mean, sd = known.mean(), known.std(ddof=0)
         self._mean = mean.fillna(-np.inf).to_numpy()  # far from whatever comes
         self._sd = np.fmax(sd.to_numpy(), 1e-9 * np.fmax(1, np.abs(mean.to_numpy())))
@@ -226,14 +211,14 @@ class RandomFeatures(Detector):
         apart = self._embedded(window) - self._usual
         return pd.Series({"all": float(apart @ apart) * 2 / self._features})
 
-    def scaled(self, rows: Rows) -> Array:
+    def scaled(self, rows: Rows) -> checks.Array:
         """What the kernel sees of rows."""
-        values = np.column_stack([floats(rows[c]) for c in self.columns])
+        values = np.column_stack([checks.floats(rows[c]) for c in self.columns])
         with np.errstate(over="ignore", invalid="ignore"):
             scaled = (values - self._mean) / self._sd
         return np.where(np.isnan(scaled), self._missing, np.clip(scaled, -_FAR, _FAR))
 
-    def _embedded(self, rows: Rows) -> Array:
+    def _embedded(self, rows: Rows) -> checks.Array:
         total = np.zeros(2 * self._turn.shape[1])
         for start in range(0, len(rows), 4096):  # as much as stays in the cache
             angle = self.scaled(rows.iloc[start : start + 4096]).astype(np.float32) @ self._turn
@@ -241,7 +226,7 @@ class RandomFeatures(Detector):
         return total / len(rows)
 
 
-class Quality(Univariate):
+class Quality(Detector):
     """What needs no distribution: rows lost or repeated, gaps, values that stand still or are new.
 
     Parameters
@@ -263,9 +248,8 @@ class Quality(Univariate):
         day = local_day(checks.moments(reference.decided_at, "decided_at"))
         self._rows = day.value_counts().groupby(lambda moment: moment.weekday()).median()
         self._gaps = reference[self.columns].isna().mean()
-        self._names = {c: set(reference[c]) for c in self.columns if c in CATEGORIES}
-        numbers = _numbers(reference, self.columns)
-        numbers = numbers.where(np.isfinite(numbers))
+        self._seen = {c: set(reference[c]) for c in self.columns if c in CATEGORIES}
+        numbers = _numbers(reference, self.columns).where(np.isfinite)
         margin = (numbers.max() - numbers.min()) / 10  # a new record is no error
         self._low, self._high = numbers.min() - margin, numbers.max() + margin
         self._distinct = numbers.groupby(day.to_numpy()).nunique().median()
@@ -277,7 +261,7 @@ class Quality(Univariate):
         due = sum(self._rows.get(moment.weekday(), 0) for moment in days)
         numbers = _numbers(window, self.columns)
         inside = numbers.ge(self._low) & numbers.le(self._high)
-        unseen = {c: (~window[c].isin(names)).mean() for c, names in self._names.items()}
+        unseen = {c: (~window[c].isin(names)).mean() for c, names in self._seen.items()}
         stuck = 1 - numbers.nunique() / self._distinct
         shares = {
             "gaps": window[self.columns].isna().mean() - self._gaps,
@@ -285,10 +269,8 @@ class Quality(Univariate):
             "unseen": pd.Series(unseen, dtype=float),
             "stuck": stuck.where(self._distinct > 0, 0.0),
         }
-        whole = {
-            "volume": abs(len(window) / max(due, 1) - 1),
-            "repeated": window.flight_id.duplicated().mean(),
-        }
+        repeated = window.flight_id.duplicated().mean()
+        whole = {"volume": abs(len(window) / max(due, 1) - 1), "repeated": repeated}
         named = [values.add_suffix(f" {kind}") for kind, values in shares.items()]
         scores: pd.Series = pd.concat([pd.Series(whole, dtype=float), *named])
         return scores
@@ -331,6 +313,7 @@ def estimated(metric: Metric, probability: npt.ArrayLike) -> float:
     >>> round(estimated(auc, p), 2), round(estimated(cost(300, 60), p), 1)
     (0.76, 34.0)
     """
+    # Equal scores need no counting up: among themselves they win and lose as often.
     score = np.sort(checks.probabilities(probability, "probability"))
     return float(metric(score, score, 1.0 - score))
 
@@ -348,20 +331,19 @@ class Expected(Detector):
     """
 
     def __init__(self) -> None:
-        super().__init__(["probability"])
+        super().__init__(columns=["probability"])
         self.statistics = ["cost"]
 
     def _learn(self, reference: Rows) -> None:
         self._usual = self._cost(reference)
-        if np.isinf(self._usual):
-            raise ValueError("the reference's probability is missing in all rows; predict it first")
+        checks.require(self._usual < np.inf, "probability is missing in all rows; predict it first")
 
     def _scores(self, window: Rows) -> pd.Series:
         apart = abs(self._cost(window) - self._usual)
         return pd.Series({"cost": apart / max(self._usual, 1e-9)})
 
     def _cost(self, rows: Rows) -> float:
-        p = floats(rows.probability)
+        p = checks.floats(rows.probability)
         known = p[(p >= 0) & (p <= 1)]
         return estimated(cost(MISS, FALSE_ALARM), known) if len(known) else np.inf
 
@@ -389,8 +371,8 @@ class Labels(Detector):
     {'EV': 0.5, 'new': 0.0}
     """
 
-    def __init__(self, *, patience: Duration = "36h", least: int = 20) -> None:
-        super().__init__(["carrier", "decided_at", "labelled_at"])
+    def __init__(self, *, patience: checks.Duration = "36h", least: int = 20) -> None:
+        super().__init__(columns=["carrier", "decided_at", "labelled_at"])
         checks.within(least, 1, np.inf, "least")
         self.patience, self._least = checks.duration(patience, "patience"), least
         self.wait = self.patience.ceil("D")
@@ -429,16 +411,16 @@ class Chart(Detector):
     _start: State = (0.0,)
 
     def __init__(self, column: str) -> None:
-        super().__init__([column])
+        super().__init__(columns=[column])
 
     def _learn(self, reference: Rows) -> None:
-        known = floats(reference[self.columns[0]])
+        known = checks.floats(reference[self.columns[0]])
         known = known[np.isfinite(known)]
         checks.same_length(known=known)
-        self.centre = float(known.mean())
+        self.centre, self.spread = float(known.mean()), float(pd.Series(known).std())
 
     def _scores(self, window: Rows) -> pd.Series:
-        values = floats(window[self.columns[0]]) - self.centre
+        values = checks.floats(window[self.columns[0]]) - self.centre
         found = [np.inf] if np.isinf(values).any() else []
         found += self._traced(values[np.isfinite(values)])
         return pd.Series(max(found, default=self._height()), self.statistics)
@@ -522,9 +504,7 @@ class PageHinkley(Chart):
 
     def _learn(self, reference: Rows) -> None:
         super()._learn(reference)
-        known = pd.Series(floats(reference[self.columns[0]]))
-        spread = known[np.isfinite(known)].std()
-        self.slack = float(spread) / 2 if self._given is None else self._given
+        self.slack = self.spread / 2 if self._given is None else self._given
 
     def _moved(self, state: State, value: float) -> State:
         up, down = state

@@ -9,9 +9,10 @@ import math
 import socket
 import threading
 import time
-from contextlib import ExitStack, suppress
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pandas as pd
 import uvicorn
@@ -29,6 +30,7 @@ from mlsys_lib.world import World
 
 _PAST = pd.Timedelta("8D")  # what the longest window needs, and a day
 _PATIENCE = 5  # seconds that a clean stop waits for clients
+_REFUSED = (OSError, PackageError, ValueError)
 _OPTIONS = {
     "--model": (None, "the file of a packaged model; without it, the one released in the folder"),
     "--folder": ("desk", "where the logs and the models are kept"),
@@ -64,24 +66,30 @@ def main(*, arguments: list[str] | None = None) -> None:
             line = held.enter_context(_listening(options.host, options.port))
             held.enter_context(alone(options.folder))
             desk = _desk(options)
-        except (OSError, PackageError, ValueError) as error:
+        except _REFUSED as error:
             parser.error(str(error))
         _serve(desk, line, options)
 
 
+@contextmanager
+def _blaming(option: str) -> Iterator[None]:
+    """What is refused inside is the fault of an option."""
+    try:
+        yield
+    except _REFUSED as error:
+        raise ValueError(f"{option}: {error}") from None
+
+
 def _check(options: argparse.Namespace) -> None:
-    options.start, options.end = (moment(getattr(options, n), f"--{n}") for n in ("start", "end"))
+    for name in ("start", "end"):
+        at = moment(getattr(options, name), f"--{name}")
+        with _blaming(f"--{name}={at:%Y-%m-%d %H:%M}"):
+            World(at)
+        setattr(options, name, at)
     if options.end < options.start:
         raise ValueError(
-            f"--end={options.end:%Y-%m-%d %H:%M} lies before --start={options.start:%Y-%m-%d %H:%M}; "
-            "give a later one"
+            f"--end={options.end:%Y-%m-%d %H:%M} lies before --start; give a later one"
         )
-    for name in ("start", "end"):
-        try:
-            World(getattr(options, name))
-        except ValueError as error:
-            at = f"{getattr(options, name):%Y-%m-%d %H:%M}"
-            raise ValueError(f"--{name}={at}: {error}") from None
     duration(options.fresh_for, "--fresh-for")
     duration(options.useful_for, "--useful-for")
     within(options.speed, 0, math.inf, "--speed")
@@ -91,33 +99,23 @@ def _check(options: argparse.Namespace) -> None:
 
 def _listening(host: str, port: int) -> socket.socket:
     """The port, taken before anything that takes time."""
-    try:
-        return socket.create_server(
-            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET
-        )
-    except OSError as error:
-        raise ValueError(
-            f"--port={port} of --host={host} cannot be had ({error}); end what listens there, or "
-            "give another"
-        ) from None
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with _blaming(f"--port={port} of --host={host} cannot be had, give another"):
+        return socket.create_server((host, port), family=family)
 
 
 def _desk(options: argparse.Namespace) -> Desk:
     folder, start, end = Path(options.folder), options.start, options.end
     flights = timetable(start, end)
     if flights.empty:
-        raise ValueError(
-            f"no flight leaves from --start={start:%Y-%m-%d %H:%M} to a month after "
-            f"--end={end:%Y-%m-%d %H:%M}; the data holds 2013 and 2023"
-        )
+        at = f"--start={start:%Y-%m-%d %H:%M} or up to a month after --end={end:%Y-%m-%d %H:%M}"
+        raise ValueError(f"no flight leaves at {at}; the data holds 2013 and 2023")
     models = _models(folder / "models", start, options.model)
     with Log(folder / "log.db") as log:
         tick = log.last(CLOCK)
         if tick is not None and not start <= tick.available_at <= end:
-            raise ValueError(
-                f"the log in --folder={folder} stands at {tick.available_at:%Y-%m-%d %H:%M}, not "
-                "between --start and --end; give another folder, or other moments"
-            )
+            at = f"{tick.available_at:%Y-%m-%d %H:%M}, not between --start and --end"
+            raise ValueError(f"the log in --folder={folder} stands at {at}; give another folder")
         if tick is None and options.speed:
             since = max(start - _PAST, World("2013-01-01").now)
             log.append(replay(World(start), since, every="1h"))
@@ -147,10 +145,9 @@ def timetable(start: Moment, end: Moment) -> pd.DataFrame:
 
 
 def _models(folder: Path, start: pd.Timestamp, model: str | None) -> Models:
-    full = _given(model) if model else None
-    if not release(folder):
-        _train(folder, start)
-    released = release(folder)
+    with _blaming(f"--model={model} must be the file of a packaged model"):
+        full = load(model) if model else None
+    released = release(folder) or _train(folder, start)
 
     def one(name: str) -> Package:
         file, sha256 = released[name]
@@ -159,20 +156,12 @@ def _models(folder: Path, start: pd.Timestamp, model: str | None) -> Models:
     return Models(full or one("full"), one("schedule"), released["base_rate"])
 
 
-def _given(model: str) -> Package:
-    try:
-        return load(model)
-    except (OSError, PackageError) as error:
-        raise ValueError(f"--model={model}: {error}; give the file of a packaged model") from None
-
-
-def _train(folder: Path, start: pd.Timestamp) -> None:
+def _train(folder: Path, start: pd.Timestamp) -> dict[str, Any]:
     """A full model, one that needs no feed, and the base rate, from all that is known at the start."""
     world = World(start)
     if world.labels().late.nunique() < 2:
-        raise ValueError(
-            f"at --start={start:%Y-%m-%d %H:%M} too few flights have landed to train on; give a later one"
-        )
+        at = f"at --start={start:%Y-%m-%d %H:%M}"
+        raise ValueError(f"{at} too few flights have landed to train on; give a later one")
     rows = history(world)
     rows = rows[rows.label_status == "matured"]
     print(f"Training on the {len(rows):,} flights known at {start:%Y-%m-%d %H:%M} UTC", flush=True)
@@ -181,7 +170,7 @@ def _train(folder: Path, start: pd.Timestamp) -> None:
         print(f"  the {name} model: half a minute", flush=True)
         file = save(fit(boosted, rows, columns=columns), folder, rows.tail(1000))
         made[name] = [file.name, load(file).sha256]
-    release(folder, **made)
+    return release(folder, **made)
 
 
 def _serve(desk: Desk, line: socket.socket, options: argparse.Namespace) -> None:

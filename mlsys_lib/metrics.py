@@ -50,11 +50,8 @@ class Estimate:
     high: float
 
     def __post_init__(self) -> None:
-        ordered = -math.inf < self.low <= self.high < math.inf
-        if not (ordered and math.isfinite(self.value)):
-            raise ValueError(
-                f"{self.value} [{self.low}, {self.high}] must be finite, the lower end first"
-            )
+        good = -math.inf < self.low <= self.high < math.inf and math.isfinite(self.value)
+        checks.require(good, f"{vars(self)} must be finite, the lower end first")
 
     def __repr__(self) -> str:
         width = (self.high - self.low) or abs(self.value)
@@ -471,8 +468,7 @@ def day_codes(days: npt.ArrayLike, **values: Any) -> Codes:
     codes, names = pd.factorize(pd.Series(days), sort=True)
     if missing := int((codes < 0).sum()):
         raise ValueError(f"days is missing in {missing} of {len(codes)} rows; leave those out")
-    if len(names) < 2:
-        raise ValueError("one day cannot be resampled; give at least two")
+    checks.require(len(names) > 1, "one day cannot be resampled; give at least two")
     return codes
 
 
@@ -502,10 +498,9 @@ def by_day(day: Codes, group: Codes, weight: Array) -> Array:
 
 def _interval(figures: Array) -> Estimate:
     """The figure on the data itself, which stands first, and the interval of the resampled ones."""
-    resampled = figures[1:][~np.isnan(figures[1:])]
-    if not len(resampled):
-        raise ValueError("no value on these flights; give late and other ones, on more days")
-    low, high = np.percentile(resampled, [2.5, 97.5])
+    known = figures[1:][~np.isnan(figures[1:])]
+    checks.require(len(known) > 0, "no value on these flights; give late and other ones, more days")
+    low, high = np.percentile(known, [2.5, 97.5])
     return Estimate(float(figures[0]), float(low), float(high))
 
 
@@ -531,25 +526,21 @@ def _equal_mass(p: Array, groups: int) -> Codes:
     quantiles = np.quantile(p, np.linspace(0, 1, groups + 1)[1:-1])
     # What is no probability never hides in a group of some: a metric that refuses it must see it.
     edges = np.unique([0.0, *quantiles, np.nextafter(1.0, 2.0)])
-    codes: Codes = np.unique(np.searchsorted(edges, p, side="right"), return_inverse=True)[1]
-    return codes
+    return np.unique(np.searchsorted(edges, p, side="right"), return_inverse=True)[1]
 
 
 def _cumulated(error: Array, flights: Array, share: Array) -> Array:
     """The sum of errors over the flights with the lowest scores, at each share of all flights."""
     reached = np.concatenate([[0.0], np.cumsum(flights)])
     summed = np.concatenate([[0.0], np.cumsum(error)])
-    found: Array = np.interp(share * reached[-1], reached, summed)
-    return found
+    return np.interp(share * reached[-1], reached, summed)
 
 
 def _divided(total: Array, number: Array) -> Array:
     """Missing where there is nothing to divide by."""
     with np.errstate(invalid="ignore"):
-        share: Array = total / number
-    return share
+        return total / number
 
 
 def _ordered(score: Array) -> None:
-    if np.any(np.diff(score) < 0):
-        raise ValueError("the scores fall; give them from the lowest up, with the counts of each")
+    checks.require(not np.any(np.diff(score) < 0), "the scores fall; give them from the lowest up")

@@ -20,7 +20,6 @@ import numpy.typing as npt
 import pandas as pd
 
 from mlsys_lib import checks
-from mlsys_lib.checks import Array
 from mlsys_lib.features import CATEGORIES, FEATURES, UNITS
 
 _MADE = "mlsys_lib.features.batch makes the features, the label and its time"
@@ -54,7 +53,7 @@ class Column:
     def __post_init__(self) -> None:
         texts = [self.name, self.unit, *self.names]
         if odd := [text for text in texts if not isinstance(text, str)]:
-            raise ValueError(f"column {self.name!r} must have names of text, not {odd[0]!r}")
+            raise ValueError(f"column {self.name!r} must have names of text, not {odd[0]}")
         if len(set(self.names)) < len(self.names) or not self.low <= self.high:
             raise ValueError(f"column {self.name} must have each name once, and low up to high")
 
@@ -93,7 +92,7 @@ class Column:
         """The code of each name."""
         return {name: code for code, name in enumerate(self.names)}
 
-    def encoded(self, values: pd.Series) -> Array:
+    def encoded(self, values: pd.Series) -> checks.Array:
         """The values as numbers; what is missing, and names that training has not seen, are NaN.
 
         Parameters
@@ -111,14 +110,7 @@ class Column:
         """
         if self.names:
             values = values.astype(object).map(self.codes)
-        try:
-            if values.dtype.kind not in "biufO":
-                raise TypeError(f"its type is {values.dtype}")
-            return values.to_numpy(float, na_value=np.nan)
-        except (TypeError, ValueError) as error:
-            raise ValueError(
-                f"column {self.name} must hold numbers ({self.unit}): {error}"
-            ) from None
+        return checks.floats(values, name=f"column {self.name} ({self.unit})")
 
 
 @dataclass(frozen=True)
@@ -141,10 +133,8 @@ class Signature:
     columns: tuple[Column, ...]
 
     def __post_init__(self) -> None:
-        if not self.columns or len(set(self.names)) < len(self.names):
-            raise ValueError(
-                f"a signature has each column once, and at least one; got {self.names}"
-            )
+        good = len(self.columns) > 0 and len(set(self.names)) == len(self.names)
+        checks.require(good, f"name each column once, and at least one; got {self.names}")
 
     @classmethod
     def of(cls, rows: pd.DataFrame, *, columns: Iterable[str] = FEATURES) -> Self:
@@ -192,11 +182,9 @@ class Signature:
             If a column is missing, or holds text where numbers belong.
         """
         checks.columns(rows, self.names, remedy=_MADE)
-        made = np.empty((len(rows), len(self.columns)), np.float32)
+        encoded = np.column_stack([column.encoded(rows[column.name]) for column in self.columns])
         with np.errstate(over="ignore"):  # what float32 cannot hold is infinite
-            for place, column in enumerate(self.columns):
-                made[:, place] = column.encoded(rows[column.name])
-        return made
+            return encoded.astype(np.float32)
 
     def vector(self, row: Mapping[str, Any]) -> Matrix:
         """The same for one flight, without a table: what a service does a thousand times a second.
@@ -261,7 +249,7 @@ class Model:
     estimator: Any
     rows: int
 
-    def predict(self, rows: pd.DataFrame) -> Array:
+    def predict(self, rows: pd.DataFrame) -> checks.Array:
         """The probability that each flight arrives late.
 
         Parameters
@@ -280,7 +268,7 @@ class Model:
         matrix = self.signature.matrix(rows)
         if not len(matrix):
             return np.empty(0)  # scikit-learn refuses it
-        p: Array = self.estimator.predict_proba(matrix)[:, 1]
+        p: checks.Array = self.estimator.predict_proba(matrix)[:, 1]
         return p
 
 
@@ -302,35 +290,26 @@ def rule_of_thumb(signature: Signature) -> Any:
     ValueError
         If the signature lacks `dep_minute`.
     """
-    from sklearn.compose import ColumnTransformer
-    from sklearn.pipeline import make_pipeline
-    from sklearn.tree import DecisionTreeClassifier
+    from sklearn import compose, pipeline, tree
 
-    place = signature.places(["dep_minute"])
-    if not place:
-        raise ValueError(f"the rule of thumb needs dep_minute; the columns are {signature.names}")
-    table = DecisionTreeClassifier(max_leaf_nodes=24, min_samples_leaf=200, random_state=0)
-    return make_pipeline(ColumnTransformer([("when", "passthrough", place)]), table)
+    place, names = signature.places(["dep_minute"]), signature.names
+    checks.require(len(place) > 0, f"the rule of thumb needs dep_minute; the columns are {names}")
+    when = compose.ColumnTransformer([("when", "passthrough", place)])
+    table = tree.DecisionTreeClassifier(max_leaf_nodes=24, min_samples_leaf=200, random_state=0)
+    return pipeline.make_pipeline(when, table)
 
 
 def logistic(signature: Signature) -> Any:
     """Logistic regression on standardised numbers and one-hot names; gaps get the mean."""
-    from sklearn.compose import ColumnTransformer
-    from sklearn.impute import SimpleImputer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import OneHotEncoder, StandardScaler
+    from sklearn import compose, impute, linear_model, pipeline, preprocessing
 
     names = signature.places(CATEGORIES)
     numbers = [place for place in range(len(signature.columns)) if place not in names]
-    unseen = SimpleImputer(strategy="constant", fill_value=-1)
-    seen = ColumnTransformer(
-        [
-            ("numbers", make_pipeline(SimpleImputer(), StandardScaler()), numbers),
-            ("names", make_pipeline(unseen, OneHotEncoder(handle_unknown="ignore")), names),
-        ]
-    )
-    return make_pipeline(seen, LogisticRegression(max_iter=300))
+    scaled = pipeline.make_pipeline(impute.SimpleImputer(), preprocessing.StandardScaler())
+    unseen = impute.SimpleImputer(strategy="constant", fill_value=-1)
+    coded = pipeline.make_pipeline(unseen, preprocessing.OneHotEncoder(handle_unknown="ignore"))
+    seen = compose.ColumnTransformer([("numbers", scaled, numbers), ("names", coded, names)])
+    return pipeline.make_pipeline(seen, linear_model.LogisticRegression(max_iter=300))
 
 
 def boosted(signature: Signature, **more: Any) -> Any:
@@ -392,17 +371,12 @@ def fit(build: Build, rows: pd.DataFrame, *, columns: Iterable[str] = FEATURES) 
     """
     wanted = list(columns)
     checks.columns(rows, [*wanted, "late"], remedy=_MADE)
-    late = rows["late"]
+    late, remedy = rows["late"], 'train on rows[rows.label_status == "matured"]'
     if rows.empty or late.isna().any():
-        raise ValueError(
-            f"{int(late.isna().sum())} of {len(rows)} rows have no label; "
-            'train on rows[rows.label_status == "matured"]'
-        )
+        raise ValueError(f"{late.isna().sum()} of {len(rows)} rows have no label; {remedy}")
     labels = checks.binary(late, "late").astype(int)
     if labels.min() == labels.max():
-        raise ValueError(
-            f"late is {labels[0]} in all {len(rows)} rows; train on late and other flights"
-        )
+        raise ValueError(f"late is {labels[0]} in all {len(rows)} rows; train on both 0 and 1")
     signature = Signature.of(rows, columns=wanted)
     estimator = build(signature).fit(signature.matrix(rows), labels)
     return Model(signature, estimator, len(rows))
@@ -455,10 +429,8 @@ def backtest(
     wanted = list(columns)
     checks.columns(rows, [*wanted, "late", "decided_at", "labelled_at"], remedy=_MADE)
     starts = pd.DatetimeIndex([checks.moment(cut, "cut") for cut in cuts])
-    if starts.empty or not (starts.is_monotonic_increasing and starts.is_unique):
-        raise ValueError(
-            f"the cuts must increase, and be at least one; got {list(map(str, starts))}"
-        )
+    rising = len(starts) > 0 and starts.is_monotonic_increasing and starts.is_unique
+    checks.require(rising, f"the cuts must increase, and be at least one; got {list(starts)}")
     decided = checks.moments(rows["decided_at"], "decided_at")
     stage = starts.searchsorted(decided, side="right")  # 0 before the first cut
     learned = rows[rows["late"].notna()]

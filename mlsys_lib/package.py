@@ -24,8 +24,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mlsys_lib import data
-from mlsys_lib.checks import Array
+from mlsys_lib import checks, data
 from mlsys_lib.files import Place, write
 from mlsys_lib.models import Column, Matrix, Model, Signature
 
@@ -63,7 +62,7 @@ class Package:
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         return onnxruntime.InferenceSession(self.graph, options, providers=["CPUExecutionProvider"])
 
-    def score(self, matrix: Matrix) -> Array:
+    def score(self, matrix: Matrix) -> checks.Array:
         """The probabilities for a matrix that the signature made.
 
         Parameters
@@ -74,10 +73,10 @@ class Package:
         -------
         array of shape (n_flights,), probability in [0, 1]
         """
-        p: Array = self._session.run(["probabilities"], {"matrix": matrix})[0][:, 1].astype(float)
-        return p
+        [p] = self._session.run(["probabilities"], {"matrix": matrix})
+        return np.asarray(p[:, 1], float)
 
-    def predict(self, rows: pd.DataFrame) -> Array:
+    def predict(self, rows: pd.DataFrame) -> checks.Array:
         """The probability that each flight arrives late; see `Model.predict`."""
         return self.score(self.signature.matrix(rows))
 
@@ -114,8 +113,7 @@ def save(model: Model, folder: Place, rows: pd.DataFrame, **stated: str) -> Path
     ----------
     Mitchell et al. (2019), "Model cards for model reporting", FAT* '19.
     """
-    if rows.empty:
-        raise ValueError("no rows to compare the graph with scikit-learn on; give the test rows")
+    checks.require(len(rows) > 0, "no rows to compare the graph on; give the test rows")
     if odd := [name for name, said in stated.items() if not isinstance(said, str)]:
         raise ValueError(f"{odd[0]}={stated[odd[0]]!r} must be text, such as {odd[0]}='0.75'")
     with _refusing("the estimator has no ONNX graph", "Take one that skl2onnx converts"):
@@ -247,8 +245,7 @@ def _read(manifest: bytes) -> tuple[Signature, dict[str, Any]]:
     if facts.get("format") != FORMAT:
         raise ValueError(f"its format is {facts.get('format')}, not {FORMAT}")
     kinds = {name: type(fact).__name__ for name, fact in facts.items()}
-    if kinds != _KINDS:
-        raise ValueError(f"its fields are {kinds}, not {_KINDS}")
+    checks.require(kinds == _KINDS, f"its fields are {kinds}, not {_KINDS}")
     columns = [Column(**{**stated, "names": (*stated["names"],)}) for stated in facts["signature"]]
     if [_stated(column) for column in columns] != facts["signature"]:
         raise ValueError("its signature is not written as save does")
@@ -284,13 +281,12 @@ def _unzipped(content: bytes) -> dict[str, bytes]:
 
 def _card(signature: Signature, facts: dict[str, Any]) -> str:
     stated = {name.replace("_", " "): said for name, said in facts["stated"].items()}
-    counted = {"trained on": f"{facts['training rows']:,} flights"}
-    versions = {"data": facts["data"], "code": facts["code"]}
-    entries = [f"- **{name}**: {said}" for name, said in {**counted, **stated, **versions}.items()]
-    table = [
-        f"| {c.name} | {c.unit} | {f'{len(c.names)} names' if c.names else f'{c.low:g} to {c.high:g}'} |"
-        for c in signature.columns
-    ]
-    return "\n".join(
-        ["# Model card", *entries, "", "| column | unit | in training |", "|---|---|---|", *table]
-    )
+    entries = {"trained on": f"{facts['training rows']:,} flights", **stated}
+    entries |= {"data": facts["data"], "code": facts["code"]}
+    lines = ["# Model card", *(f"- **{name}**: {said}" for name, said in entries.items())]
+    lines += ["", "| column | unit | in training |", "|---|---|---|"]
+    for column in signature.columns:
+        span = f"{column.low:g} to {column.high:g}"
+        seen = f"{len(column.names)} names" if column.names else span
+        lines.append(f"| {column.name} | {column.unit} | {seen} |")
+    return "\n".join(lines)

@@ -16,8 +16,9 @@ import numpy.typing as npt
 import pandas as pd
 
 from mlsys_lib import checks
-from mlsys_lib.checks import Array
 from mlsys_lib.metrics import Codes, Estimate, by_day, day_codes
+
+Part = tuple[list[str], Codes]  # the titles of slices, and in which of them each row is
 
 
 def slices(
@@ -75,8 +76,7 @@ def slices(
     late, predicted = checks.binary(y, "y"), checks.probabilities(p, "p")
     day = day_codes(days, rows=rows, y=late, p=predicted)
     names = list(columns)
-    if not names:
-        raise ValueError("columns is empty; name at least one")
+    checks.require(len(names) > 0, "columns is empty; name at least one")
     checks.columns(rows, names, remedy="name columns of few values that it has")
     checks.whole(at_least, 1, "at_least")
     inside = np.clip(predicted, 1e-12, 1 - 1e-12)
@@ -84,13 +84,11 @@ def slices(
     added = [np.ones(len(day)), late, predicted, loss]
     parts = [_values(rows[name]) for name in names]
     parts += [_pairs(*both) for both in combinations(parts, 2)]
-    whole, base = _sliced(["all"], np.zeros_like(day), day, added, 1, 0.0)
-    made = [_sliced(titles, code, day, added, at_least, base) for titles, code in parts]
+    whole, base = _sliced((["all"], np.zeros_like(day)), day, added, 1, 0.0)
+    made = [_sliced(part, day, added, at_least, base) for part in parts]
     table = pd.concat([part for part, _ in made]).rename_axis("slice")
     if twice := table.index[table.index.duplicated()].to_list():
-        raise ValueError(
-            f"two slices are called {twice[0]!r}; rename a value, or name a column once"
-        )
+        raise ValueError(f"two slices are called {twice[0]!r}; name each value and column once")
     table.insert(7, "excess", table.gap - whole.gap.iloc[0])
     return table[table.days >= 20]
 
@@ -171,8 +169,7 @@ class Criterion:
 
     def __post_init__(self) -> None:
         checks.one_of(self.better, ("below", "above"), "better")
-        if not math.isfinite(self.limit):
-            raise ValueError(f"limit={self.limit} of {self.name!r} must be a finite number")
+        checks.require(math.isfinite(self.limit), f"{self.name}: limit={self.limit} must be finite")
 
     def verdict(self, figure: Estimate | float) -> str:
         """What a figure says: pass, fail, or open where its interval holds the limit, or it is no number."""
@@ -242,12 +239,9 @@ def release_report(
     pass 0, open 1, fail 0. Criteria ...
     """
     rules = list(criteria)
-    if not rules:
-        raise ValueError("there is no criterion; a release that nothing must reach passes nothing")
+    checks.require(len(rules) > 0, "there is no criterion; name what the release must reach")
     if odd := {rule.name for rule in rules} ^ set(figures):
-        raise ValueError(
-            f"criteria and figures must have the same names; only one has {sorted(odd)}"
-        )
+        raise ValueError(f"criteria and figures must have the same names; one lacks {sorted(odd)}")
     lines = ["| criterion | required | measured | verdict |", "|---|---|---|---|"]
     count = {"pass": 0, "open": 0, "fail": 0}
     for rule in rules:
@@ -261,13 +255,13 @@ def release_report(
     return "\n".join([f"### {title}", "", *lines, "", f"{counted}. Criteria {digest(rules)}"])
 
 
-def _values(column: pd.Series) -> tuple[list[str], Codes]:
+def _values(column: pd.Series) -> Part:
     """The names of a column's values, and which of them each row has."""
     codes, seen = pd.factorize(column, sort=True, use_na_sentinel=False)
     return [f"{column.name}={'missing' if pd.isna(one) else one}" for one in seen], codes
 
 
-def _pairs(one: tuple[list[str], Codes], other: tuple[list[str], Codes]) -> tuple[list[str], Codes]:
+def _pairs(one: Part, other: Part) -> Part:
     """The same for the pairs of values of two columns that occur together."""
     (left, first), (right, second) = one, other
     codes, seen = pd.factorize(first * len(right) + second, sort=True)
@@ -275,14 +269,10 @@ def _pairs(one: tuple[list[str], Codes], other: tuple[list[str], Codes]) -> tupl
 
 
 def _sliced(
-    titles: list[str],
-    code: Codes,
-    day: Codes,
-    added: list[Array],
-    at_least: int,
-    base: Array | float,
-) -> tuple[pd.DataFrame, Array]:
+    part: Part, day: Codes, added: list[checks.Array], at_least: int, base: checks.Array | float
+) -> tuple[pd.DataFrame, checks.Array]:
     """The slices of one partition, and what each day adds to the gap of each, less the `base`."""
+    titles, code = part
     kept = np.bincount(code) >= at_least
     place = np.where(kept, np.cumsum(kept) - 1, kept.sum())[code]  # the others go behind, and off
     daily = [by_day(day, place, one)[:, : kept.sum()] for one in added]

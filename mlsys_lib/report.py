@@ -21,7 +21,7 @@ from markupsafe import Markup
 
 from mlsys_lib import checks
 from mlsys_lib.alerts import Policy, alerts, performance, standard_detectors
-from mlsys_lib.distances import edges, floats
+from mlsys_lib.distances import edges
 from mlsys_lib.drift import Detector
 from mlsys_lib.features import CATEGORIES
 from mlsys_lib.files import write
@@ -302,7 +302,7 @@ def _strangest(here: Rows, usual: Rows, column: str) -> Rows:
     else:
         # Where a feature is missing, that is what is strange; a label may be to come.
         gap = 0.0 if column == "residual" else np.inf
-        apart = np.abs(floats(now) - pd.Series(floats(then)).median())
+        apart = np.abs(checks.floats(now) - pd.Series(checks.floats(then)).median())
         strange = np.where(np.isnan(apart), gap, apart)
     first = np.argsort(-strange, kind="stable")[:SHOWN]
     return here.iloc[first][list(dict.fromkeys([*_ALWAYS, "late", "labelled_at", column]))]
@@ -316,7 +316,7 @@ def _shares(now: pd.Series, then: pd.Series) -> dict[str, tuple[float, float]]:
     """The shares of flights by name or by bin, in the reference and now, where they differ most."""
     if not _named(then):
         limit = np.finfo(float).max  # what is infinite belongs to the last bin
-        now, then = (pd.Series(np.minimum(floats(column), limit)) for column in (now, then))
+        now, then = (pd.Series(np.minimum(checks.floats(column), limit)) for column in (now, then))
         bins = [-np.inf, *edges(then), np.inf]
         names = [_span(low, high) for low, high in pairwise(bins)]
         cut: Any = partial(pd.cut, bins=bins, right=False, labels=names, ordered=False)

@@ -2,17 +2,8 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Discriminator,
-    Field,
-    Tag,
-    TypeAdapter,
-    model_validator,
-)
+import pydantic
+from pydantic import AwareDatetime, BaseModel, Field
 
 from mlsys_lib.desk import Answer
 
@@ -25,15 +16,14 @@ def _text(value: object) -> object:
 
 Minute = Annotated[
     AwareDatetime,
-    BeforeValidator(_text, json_schema_input_type=AwareDatetime),
+    pydantic.BeforeValidator(_text, json_schema_input_type=AwareDatetime),
     Field(description="with its offset from UTC"),
 ]
 
 
-class ById(BaseModel):
+class ById(BaseModel, extra="forbid"):
     """A flight in the timetable."""
 
-    model_config = ConfigDict(extra="forbid")
     flight_id: Annotated[
         str,
         Field(
@@ -43,10 +33,9 @@ class ById(BaseModel):
     ]
 
 
-class BySchedule(BaseModel):
+class BySchedule(BaseModel, extra="forbid"):
     """Any flight, as its airline publishes it."""
 
-    model_config = ConfigDict(extra="forbid")
     carrier: Annotated[str, Field(pattern="^[A-Z0-9]{2}$")]
     flight: Annotated[int, Field(strict=True, ge=1, le=9999, description="its number")]
     origin: Literal["EWR", "JFK", "LGA"]
@@ -55,7 +44,7 @@ class BySchedule(BaseModel):
     sched_dep: Minute
     sched_arr: Minute
 
-    @model_validator(mode="after")
+    @pydantic.model_validator(mode="after")
     def _flies_forward(self) -> "BySchedule":
         minutes = (self.sched_arr - self.sched_dep).total_seconds() / 60
         if not 10 <= minutes <= 24 * 60:
@@ -69,17 +58,16 @@ class BySchedule(BaseModel):
 
 
 Flight = Annotated[
-    Annotated[ById, Tag("id")] | Annotated[BySchedule, Tag("schedule")],
-    Discriminator(
+    Annotated[ById, pydantic.Tag("id")] | Annotated[BySchedule, pydantic.Tag("schedule")],
+    pydantic.Discriminator(
         lambda body: "id" if isinstance(body, dict) and "flight_id" in body else "schedule"
     ),
 ]
 
 
-class Release(BaseModel):
+class Release(BaseModel, extra="forbid"):
     """A model file in the service's folder, and the hash that whoever released it wrote down."""
 
-    model_config = ConfigDict(extra="forbid")
     file: Annotated[str, Field(pattern=r"^[\w-]{1,100}\.zip$", examples=["late-0123456789ab.zip"])]
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{12,64}$")]
 
@@ -99,20 +87,18 @@ class State(BaseModel):
     model: str | None
 
 
-FLIGHT: TypeAdapter[ById | BySchedule] = TypeAdapter(Flight)
-ANSWER = TypeAdapter(Answer)
+FLIGHT: pydantic.TypeAdapter[ById | BySchedule] = pydantic.TypeAdapter(Flight)
+ANSWER = pydantic.TypeAdapter(Answer)
 
 
-def documented(
-    *problems: int, schema: dict[str, Any] | None = None, **examples: dict[str, Any]
-) -> dict[str, Any]:
+def documented(*problems: int, schema: dict[str, Any], **examples: Any) -> dict[str, Any]:
     """What the page of docs says about a route that reads its body by itself.
 
     Parameters
     ----------
     *problems : int
         The statuses of its answers that are no success.
-    schema : dict, optional
+    schema : dict
         The JSON schema of its body.
     **examples : dict
         Bodies to try, by name.
@@ -124,15 +110,15 @@ def documented(
 
     Examples
     --------
-    >>> documented(404)
-    {'responses': {404: {'model': <class 'mlsys_lib.schemas.Problem'>}}}
+    >>> documented(404, schema={"type": "string"})["responses"]
+    {404: {'model': <class 'mlsys_lib.schemas.Problem'>}}
     """
-    said: dict[str, Any] = {"responses": {status: {"model": Problem} for status in problems}}
-    if schema:
-        tried = {name: {"value": value} for name, value in examples.items()}
-        content = {"application/json": {"schema": schema, "examples": tried}}
-        said["openapi_extra"] = {"requestBody": {"required": True, "content": content}}
-    return said
+    tried = {name: {"value": value} for name, value in examples.items()}
+    content = {"application/json": {"schema": schema, "examples": tried}}
+    return {
+        "responses": {status: {"model": Problem} for status in problems},
+        "openapi_extra": {"requestBody": {"required": True, "content": content}},
+    }
 
 
 # They leave after the default end of the replay: whoever tries the page is never too late.

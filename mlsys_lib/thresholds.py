@@ -15,11 +15,9 @@ import numpy as np
 import pandas as pd
 
 from mlsys_lib import checks
-from mlsys_lib.distances import floats
-from mlsys_lib.drift import Chart, Detector
+from mlsys_lib.drift import Chart, Detector, Rows
 from mlsys_lib.world import local_day, midnight
 
-Rows = pd.DataFrame
 _FOLDS = 5
 _LEAST = 0.01  # no threshold below: a reference without a single gap must not forbid one
 
@@ -81,10 +79,8 @@ def calibrate(detector: Detector, reference: Rows, *, rate: float = 1 / 30) -> p
     run = np.arange(len(windows)) // 7
     place = int(np.ceil((len(windows) + 1) * (1 - rate)))
     if place > len(windows) or run.max(initial=0) == 0:
-        raise ValueError(
-            f"{len(windows)} days cannot promise one false alarm in {1 / rate:.0f}; give a longer "
-            "reference, or a higher rate"
-        )
+        promise = f"promise one false alarm in {1 / rate:.0f}"
+        raise ValueError(f"{len(windows)} days cannot {promise}; give more, or a higher rate")
     scores = []
     for fold in range(min(_FOLDS, run.max() + 1)):
         held_out = pd.Index(list(windows))[run % _FOLDS == fold]
@@ -93,9 +89,7 @@ def calibrate(detector: Detector, reference: Rows, *, rate: float = 1 / 30) -> p
     detector.fit(reference)
     table = pd.DataFrame(scores).replace([np.inf, -np.inf], np.nan)
     if len(empty := table.columns[table.isna().all()]):
-        raise ValueError(
-            f"{list(empty)} could be scored on no day of the reference; leave them out"
-        )
+        raise ValueError(f"{list(empty)} could be scored on no day of the reference; drop them")
     table = table.fillna(0.0)
     scale = np.maximum(table.quantile(0.95), table.max() / 3).clip(lower=_LEAST)
     high = float(np.sort((table / scale).max(axis=1))[place - 1])
@@ -105,7 +99,7 @@ def calibrate(detector: Detector, reference: Rows, *, rate: float = 1 / 30) -> p
 
 def _simulated(chart: Chart, reference: Rows, rate: float) -> pd.Series:
     chart.fit(reference)
-    days = floats(reference[chart.columns[0]])
+    days = checks.floats(reference[chart.columns[0]])
     days = days[np.isfinite(days)]
     if len(days) < 14:
         raise ValueError(f"{len(days)} days are too few to know their spread; give 14 or more")
@@ -169,10 +163,8 @@ def ratios(
     """
     thresholds = pd.Series(thresholds, dtype=float)
     if set(thresholds.index) != set(detector.statistics) or not thresholds.gt(0).all():
-        raise ValueError(
-            f"thresholds of {list(thresholds.index)} must be above zero, and of the statistics of this "
-            f"detector, {detector.statistics}: calibrate gives them"
-        )
+        known = f"must be above zero, and of the statistics {detector.statistics}"
+        raise ValueError(f"thresholds of {list(thresholds.index)} {known}: calibrate gives them")
     if detector.remembers:
         checks.columns(rows, ["known_at"], remedy="performance gives it")
         detector.restart()

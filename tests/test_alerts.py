@@ -127,7 +127,7 @@ def test_performance_names_the_column_that_is_missing(column, says, june):
 # 2. Alerts
 
 
-def test_alerts_wait_group_and_keep_to_their_budget():
+def test_alerts_wait_and_group():
     days = pd.date_range("2013-06-01", periods=20, tz="UTC")
     table = pd.DataFrame({"a": 0.0, "b": 0.0}, days)
     table.iloc[[1, 2, 3, 5, 12], 0] = [2, 3, 2, 2, 4]
@@ -140,8 +140,6 @@ def test_alerts_wait_group_and_keep_to_their_budget():
     assert alerts(table, policy=Policy(persistence=2))["start"].dt.day.to_list() == [3]
     assert alerts(table, policy=Policy(threshold=3.5))["start"].dt.day.to_list() == [13]
     assert alerts(table, policy=Policy(threshold=4))["start"].dt.day.to_list() == [13]
-    assert alerts(table, policy=Policy(budget=2))["start"].dt.day.to_list() == [2, 3]
-    assert alerts(table, policy=Policy(budget=0)).empty
     assert alerts(table, policy=Policy(quiet=30))["start"].dt.day.to_list() == [2, 3]
     assert alerts(table, policy=Policy(quiet=1))["start"].dt.day.to_list() == [2, 3, 6, 13, 17]
     assert alerts(table * 0).empty
@@ -154,14 +152,6 @@ def test_columns_that_begin_together_are_one_alert_the_loudest_first():
     sent = alerts(table)
     assert sent["columns"].to_list() == [("c", "a, b"), ("d",)]
     assert sent.end.dt.day.to_list() == [3, 4] and sent.peak.to_list() == [5, 9]
-
-
-def test_a_budget_is_for_thirty_days():
-    days = pd.date_range("2013-06-01", periods=50, tz="UTC")
-    table = pd.DataFrame({"a": 0.0}, days)
-    table.iloc[[0, 10, 35]] = 2.0
-    sent = alerts(table, policy=Policy(budget=1))
-    assert sent["start"].to_list() == [days[0], days[35]]
 
 
 def test_an_infinite_ratio_is_an_alarm_and_a_missing_one_is_refused():
@@ -209,7 +199,6 @@ def test_checks_in_any_order_or_zone_are_the_same():
         ({"threshold": 0}, "threshold=0 must lie"),
         ({"persistence": 0}, "persistence=0 must lie"),
         ({"quiet": -1}, "quiet=-1 must lie"),
-        ({"budget": -1}, "budget=-1 must lie"),
     ],
 )
 def test_a_policy_that_never_ends_or_begins_is_refused(options, says):
@@ -266,7 +255,6 @@ def test_an_alert_counts_from_after_the_start_until_the_grace_is_over():
     fault = TRUTH[:1]
     for day, caught in ((3, False), (4, True), (8, True), (9, False)):
         assert detections(sent_on(day), fault).notna().all() == caught, day
-    assert detections(sent_on(9), fault, grace="3D").notna().all()
     first = detections(sent_on(7, 4, 5), fault)
     assert first["found"] == pd.Timestamp("2013-06-04", tz="UTC")
 
@@ -316,8 +304,6 @@ def test_nothing_is_lost_where_nothing_is_broken(served):
 def test_tables_that_cannot_be_scored_are_refused():
     with pytest.raises(ValueError, match=r"lacks \['start'\]; alerts gives it"):
         detections(pd.DataFrame({"a": []}), TRUTH)
-    with pytest.raises(ValueError, match="grace='2' is no duration"):
-        detections(sent_on(1), TRUTH, grace="2")
     with pytest.raises(ValueError, match=r"lacks \['extra'\]"):
         scorecard({}, TRUTH, LOST.drop(columns="extra"))
     with pytest.raises(ValueError, match="lost must have one length"):

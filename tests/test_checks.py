@@ -238,3 +238,24 @@ def test_text_is_text():
     for bad in (None, 5, b"features", ["features"]):
         with pytest.raises(ValueError, match=r"consumer=.* must be text"):
             checks.text(bad, "consumer")
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        (["ten", 1], "visib must hold numbers: could not convert"),
+        (pd.to_datetime(["2013-04-22", None]), r"visib must hold numbers: its type is datetime64"),
+        (pd.to_timedelta([1, 2], unit="h"), r"visib must hold numbers: its type is timedelta64"),
+        ([1j, 2j], "visib must hold numbers: its type is complex"),
+    ],
+)
+def test_what_is_no_number_is_none_by_its_own_name_or_a_given_one(values, says):
+    with pytest.raises(ValueError, match=says):
+        checks.floats(values, name="visib")
+    with pytest.raises(ValueError, match=says):
+        checks.floats(pd.Series(values, name="visib"))
+
+
+def test_floats_may_be_missing_or_infinite():
+    for values in ([1, None, np.inf], pd.array([1, pd.NA, np.inf], "Float64")):
+        np.testing.assert_array_equal(checks.floats(values), [1, np.nan, np.inf])

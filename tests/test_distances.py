@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import chi2_contingency, ks_2samp
 
-from mlsys_lib.distances import Names, Numbers, edges, floats, histogram, psi
+from mlsys_lib.distances import Names, Numbers, edges, histogram, psi
 
 numbers = st.lists(st.sampled_from([-1.5, 0.0, 0.0, 2.0, 3.25, np.nan]), min_size=2, max_size=40)
 names = st.lists(st.sampled_from(["UA", "DL", "EV", "YX", None]), min_size=2, max_size=40)
@@ -108,6 +108,6 @@ def test_what_has_no_rows_or_no_numbers_is_refused():
     with pytest.raises(ValueError, match="bins=0 must lie"):
         edges([1, 2], bins=0)
     with pytest.raises(ValueError, match="carrier must hold numbers: could not convert"):
-        floats(pd.Series(["UA"], name="carrier"))
+        edges(pd.Series(["UA"], name="carrier"))
     with pytest.raises(ValueError, match="a column must hold numbers"):
         Numbers(["ten"])

@@ -130,6 +130,15 @@ def test_estimates_without_labels_are_right_if_the_probabilities_are(served):
         assert estimated(metric, p) == pytest.approx(float(metric(p, drawn, 1 - drawn)), rel=0.01)
 
 
+def test_equal_probabilities_win_against_each_other_as_often_as_they_lose():
+    """An estimate is that of the counts by distinct probability, though each flight stands alone."""
+    for p in ([0.2, 0.2, 0.6], [0.1] * 50, np.round(np.random.default_rng(0).random(5000), 2)):
+        score, flights = np.unique(p, return_counts=True)
+        for metric in (auc, cost(300, 60)):
+            counted = metric(score, flights * score, flights * (1 - score))
+            assert estimated(metric, p) == pytest.approx(float(counted))
+
+
 def test_estimates_do_not_hang_on_the_order():
     assert estimated(auc, [0.6, 0.1, 0.2]) == estimated(auc, [0.1, 0.2, 0.6])
     with pytest.raises(ValueError, match="probability must hold probabilities"):

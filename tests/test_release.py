@@ -289,8 +289,8 @@ def test_a_digest_that_was_noted_is_found_again():
     ("limit", "better", "message"),
     [
         (0.02, "less", "better='less' must be one of 'below', 'above'"),
-        (np.nan, "below", "limit=nan of 'bias' must be a finite number"),
-        (np.inf, "above", "limit=inf of 'bias' must be a finite number"),
+        (np.nan, "below", "bias: limit=nan must be finite"),
+        (np.inf, "above", "bias: limit=inf must be finite"),
     ],
 )
 def test_a_criterion_that_decides_nothing_is_refused(limit, better, message):
