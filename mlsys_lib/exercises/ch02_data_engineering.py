@@ -1197,11 +1197,12 @@ contract.equivalent(
     old='"hour"]].astype(int))',
     new='"hour"]])',
 )
-contract.equivalent(
-    "pandera takes a rule's answer for each row, and wants them all",
-    old="between(0, 150).all()",
-    new="between(0, 150)",
-)
+for _old in ("between(0, 150)", "(t.time_hour == utc_hour(t))"):
+    contract.equivalent(
+        "pandera takes a rule's answer for each row, and wants them all",
+        old=f"{_old}.all()",
+        new=_old,
+    )
 
 
 @contract.alternative
