@@ -322,9 +322,11 @@ def worth_building(trial, plan):
     each of them flag it?). The rule is what the desk does today; flagging nobody or
     everybody needs no model either. `plan` has the prices "miss" and "false alarm",
     what the model costs to "build" (once) and to "run" (a day), and for how many
-    "days" it will run, at the trial's flights a day. True only if the saving is more
-    than all that, even at the less favourable end of its 95 % interval over whole days,
-    whichever of the three you compare the model with. Rows and days come in any order.
+    "days" it will run, at the trial's flights a day: their mean over the days that are
+    in it. Days differ in their flights, and some may be left out. True only if the
+    saving is more than all that, even at the less favourable end of its 95 % interval
+    over whole days, whichever of the three you compare the model with. Rows and days
+    come in any order.
     """
     per_flight = cost(plan["miss"], plan["false alarm"])
     rivals = [np.zeros(len(trial)), np.ones(len(trial)), trial.rule]  # blank
@@ -456,10 +458,16 @@ def _bills(trial: pd.DataFrame, plan: dict[str, float]) -> pd.DataFrame:
 
 
 def _saved(trial: pd.DataFrame, plan: dict[str, float]) -> pd.DataFrame:
-    """What the model saves a day against each rival: the mean, and how far the 95 % interval reaches below it."""
+    """What the model saves a day against each rival: the mean, and how far the 95 % interval reaches below it.
+
+    `narrow` and `wide`: of the interval of a day's saving and that of a flight's, which differ where days do.
+    """
     bills = _bills(trial, plan)
     saved = bills[list(RIVALS)].sub(bills.model, axis=0)
-    return pd.DataFrame({"mean": saved.mean(), "below": 1.96 * saved.std() / len(saved) ** 0.5})
+    size = trial.groupby("day").size()
+    of_flights = saved - np.outer(size, saved.sum() / size.sum())
+    below = pd.DataFrame([saved.std(), of_flights.std()]) * 1.96 / len(saved) ** 0.5
+    return pd.DataFrame({"mean": saved.mean(), "narrow": below.min(), "wide": below.max()})
 
 
 def _pays_on_average(trial: pd.DataFrame, plan: dict[str, float]) -> bool:
@@ -476,11 +484,19 @@ def _closest(rival: str) -> Callable[[pd.DataFrame, dict[str, float]], bool]:
 
 @st.composite
 def _trials(draw):
-    """Simulated: some weeks, whose rows stand in no order, with days that are numbers or dates."""
+    """Simulated: some weeks, whose rows stand in no order, with days that are numbers or dates.
+
+    In some of them every third day or so is busy and has another late rate; in some days are left out.
+    """
     days, per_day = draw(cases.whole(20, 90)), draw(cases.whole(5, 15))
     rng = np.random.default_rng(draw(cases.whole(0, 50)))
-    late = rng.random(days * per_day) < draw(st.sampled_from([0.2, 0.4, 0.7]))
-    rows = pd.DataFrame({"day": np.repeat(np.arange(days), per_day), "late": late.astype(int)})
+    rate, busy_rate = draw(st.sampled_from([(0.2, 0.2), (0.1, 0.5), (0.6, 0.2), (0.7, 0.7)]))
+    busy = rng.random(days) < 0.3
+    sizes = np.where(busy & (rate != busy_rate), 3 * per_day, per_day)
+    number = np.sort(rng.choice(draw(st.sampled_from([1, 2])) * days, days, replace=False))
+    rows = pd.DataFrame({"day": np.repeat(number, sizes)})
+    late = rng.random(len(rows)) < np.repeat(np.where(busy, busy_rate, rate), sizes)
+    rows["late"] = late.astype(int)
     rules = [(0.7, 0.3), (0.85, 0.2), (0.5, 0.1), (0.0, 0.0), (1.0, 1.0)]
     for name, flags in {"model": [(0.95, 0.1), (0.9, 0.2)], "rule": rules}.items():
         hits, alarms = draw(st.sampled_from(flags))
@@ -504,26 +520,29 @@ def _trials(draw):
         ),
         "the trial has fewer than sixty days": lambda trial, plan: trial.day.nunique() < 60,
         "the days are dates": lambda trial, plan: trial.day.dtype.kind == "M",
+        "some days have three times as many flights as others": lambda trial, plan: (
+            trial.day.value_counts().nunique() > 1
+        ),
+        "some days are left out": lambda trial, plan: (
+            pd.Series(trial.day.sort_values().unique()).diff().nunique() > 1
+        ),
     },
-    count=30,
+    count=40,
     steps=60,
 )
 def any_plan(draw):
     """What is spent lies clearly inside or below the interval of the saving: no way to make intervals decides."""
     trial = draw(_trials())
-    if draw(cases.whole(0, 5)) == 5:
+    if draw(cases.whole(0, 9)) == 9:
         trial["rule"] = trial.model
-    miss, false_alarm = draw(st.sampled_from([(300, 60), (100, 100), (60, 300)]))
+    miss, false_alarm = draw(st.sampled_from([(300, 60), (100, 100), (300, 60), (60, 300)]))
     days = draw(cases.whole(30, 800))
     plan = {"miss": miss, "false alarm": false_alarm, "build": 0, "run": 0, "days": days}
     saved = _saved(trial, plan)
-    least = saved.loc[(saved["mean"] - saved.below).idxmin()]
-    if draw(st.booleans()):
-        spent = least["mean"] - 0.5 * least.below
-    else:
-        spent = (saved["mean"] - 1.5 * saved.below).min()
+    inside = (saved["mean"] - 0.5 * saved.narrow).min()
+    spent = draw(st.sampled_from([(saved["mean"] - 1.3 * saved.wide).min()] * 2 + [inside]))
     if spent < 0:
-        spent = max(0, least["mean"] - 0.5 * least.below)
+        spent = max(0, inside)
     share = draw(st.sampled_from([0, 0.5, 1]))
     plan |= {"build": (1 - share) * spent * days, "run": share * spent}
     return trial, draw(cases.reordered(plan))
@@ -596,6 +615,22 @@ worth_building.mistake(
     fails="unsure_rule",
     old="return bool(saved * flights > spent)",
     new="mean = min(-gap.value for gap in gaps)\n    return bool(saved > 0 and mean * flights > spent)",
+)
+worth_building.mistake(
+    "days without a flight are counted too",
+    fails="any_plan",
+    old="trial.day.nunique()",
+    new="len(pd.date_range(*pd.to_datetime(trial.day.agg(['min', 'max']), unit='D')))",
+)
+worth_building.mistake(
+    "a busy day counts for no more than a quiet one",
+    fails="any_plan",
+    old="gaps = [day_block(per_flight, *known, against=rival) for rival in rivals]",
+    new="""rows = trial.groupby("day").sample(trial.day.value_counts().min(), random_state=0).index
+    daily = trial.loc[rows]
+    rivals = [pd.Series(rival, trial.index)[rows] for rival in rivals]
+    known = daily.day, daily.late, daily.model
+    gaps = [day_block(per_flight, *known, against=rival) for rival in rivals]""",
 )
 worth_building.mistake(
     "every trial is taken to be of sixty days",

@@ -299,6 +299,27 @@ def each_pair(answer: Answer) -> None:
     )
 
 
+def _together(answer: Answer, items: str, k: int, size: int, runs: int) -> pd.Series:
+    """In which share of the runs these items are kept together: each set of that size."""
+    kept = dict.fromkeys(map("".join, combinations(items, size)), 0)
+    for seed in range(runs):
+        for together in combinations(sorted(answer(iter(items), k, random.Random(seed))), size):
+            kept["".join(together)] += 1
+    return (pd.Series(kept, dtype=float) / runs).round(3)
+
+
+@keep_k.claim("of six items, each three are what you keep in one run of twenty")
+def each_three(answer: Answer) -> None:
+    got = _together(answer, "ABCDEF", 3, size=3, runs=1000)
+    expect(got, pd.Series(0.05, got.index), 0.03)
+
+
+@keep_k.claim("if you keep five of ten, each two of them are among those in two runs of nine")
+def two_of_five(answer: Answer) -> None:
+    got = _together(answer, "ABCDEFGHIJ", 5, size=2, runs=800)
+    expect(got, pd.Series(0.222, got.index), 0.065)
+
+
 @keep_k.claim("an item that equals one already kept is another item, and counts")
 def equal_items(answer: Answer) -> None:
     late = [sum(answer(iter([1, 1, 1, 0]), 2, random.Random(seed))) for seed in range(600)]
@@ -424,6 +445,18 @@ keep_k.mistake(
             if len(block) == k:
                 kept = block if rng.random() < k / seen else kept
                 block = []""",
+)
+keep_k.mistake(
+    "one throw serves two items, where three or more are kept",
+    fails="each_three",
+    old="            place = rng.randrange(seen)",
+    new="            if k < 3 or seen == k + 1 or seen % 2 == 0:\n                place = rng.randrange(seen)",
+)
+keep_k.mistake(
+    "only the first three places are ever taken",
+    fails="two_of_five",
+    old="            if place < k:\n                kept[place] = item",
+    new="            if place < k:\n                kept[place % 3 if k > 3 else place] = item",
 )
 keep_k.mistake(
     "None is taken for the end of the stream",
