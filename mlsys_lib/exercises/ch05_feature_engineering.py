@@ -6,9 +6,11 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
+from hypothesis import strategies as st
 
 from mlsys_lib import World
-from mlsys_lib.exercises.checker import Answer, exercise, expect
+from mlsys_lib.exercises import cases
+from mlsys_lib.exercises.checker import Answer, Same, exercise, expect
 from mlsys_lib.features import batch
 
 Build = Callable[[pd.DataFrame, pd.DataFrame], pd.DataFrame]
@@ -29,12 +31,14 @@ def landed_late_rate(decisions, arrivals, hours):
     """The share of late arrivals among those reported in the last `hours` before each
     decision.
 
-    `decisions` has the columns origin and decided_at. `arrivals` has origin (where
-    the flight came from), sched_arr, event_time (when it landed), available_at
-    (when the report reached the desk) and arr_delay in minutes; 15 or more is late.
-    An arrival counts for a decision if it is of the same origin and decided_at -
-    hours < available_at <= decided_at. Give a Series with the index of `decisions`;
-    it is missing where nothing counts.
+    `decisions` (one row or more) has the columns origin and decided_at. `arrivals`
+    (possibly none) has origin (where the flight came from), sched_arr, event_time
+    (when it landed), available_at (when the report reached the desk) and arr_delay in
+    minutes; 15 or more is late. Rows come in any order, with any index, and no value
+    is missing. `hours` is above 0 and need not be whole. An arrival counts for a
+    decision if it is of the same origin and decided_at - hours < available_at <=
+    decided_at. Give a Series with the index of `decisions`, in its order; it is
+    missing where nothing counts.
     """
     rates = []
     for origin, moment in zip(decisions.origin, decisions.decided_at, strict=True):
@@ -112,8 +116,12 @@ def like_the_library(answer: Answer) -> None:
         answer(rows[["origin", "decided_at"]], arrivals, 2),
         rows.origin_landed_late_2h,
     )
+
+
+@landed_late_rate.claim("the rates bear the index of the decisions")
+def own_index(answer: Answer) -> None:
     moved = _at("14:45", "14:50").set_axis([7, 3])
-    expect(list(answer(moved, _arrivals(_EARLY, _LATE), 2).index), [7, 3])
+    expect(answer(moved, _arrivals(_EARLY, _LATE), 2), pd.Series([0.0, 0.5], [7, 3]), index=True)
 
 
 @cache
@@ -123,6 +131,73 @@ def _library_day() -> tuple[pd.DataFrame, pd.DataFrame]:
     return batch(world, asked), world.arrivals(since="2013-07-08")
 
 
+def _reported_from(decisions: pd.DataFrame, arrivals: pd.DataFrame, since: float) -> pd.DataFrame:
+    """For each decision (rows) and arrival (columns), whether it was reported just that many hours before."""
+    before = decisions.decided_at - pd.Timedelta(hours=since)
+    return pd.DataFrame({i: before == at for i, at in enumerate(arrivals.available_at)})
+
+
+@landed_late_rate.generated(
+    "any decisions, arrivals and hours",
+    marks={
+        "an arrival is reported just when a window begins": lambda decisions, arrivals, hours: (
+            _reported_from(decisions, arrivals, hours).any(axis=None)
+        ),
+        "an arrival is reported at the moment of a decision": lambda decisions, arrivals, hours: (
+            _reported_from(decisions, arrivals, 0).any(axis=None)
+        ),
+        "the hours are not whole": lambda decisions, arrivals, hours: hours % 1 > 0,
+        "the window is longer than a day": lambda decisions, arrivals, hours: hours > 24,
+        "a delay lies between 14 and 15 minutes": lambda decisions, arrivals, hours: (
+            arrivals.arr_delay.between(14, 15, inclusive="neither").any()
+        ),
+        "the reports did not come in the order of the rows": lambda decisions, arrivals, hours: (
+            not arrivals.available_at.is_monotonic_increasing
+        ),
+        "the decisions stand in no order of time": lambda decisions, arrivals, hours: (
+            not decisions.decided_at.is_monotonic_increasing
+        ),
+        "there are two origins": lambda decisions, arrivals, hours: decisions.origin.nunique() > 1,
+    },
+    same=Same(index=True),
+    count=60,
+)
+def any_arrivals(draw):
+    """Reports on the ends of the windows and one second beside them, in the windows and around them."""
+    hours = draw(st.sampled_from([2, 0.5, 1.5, 1, 36]))
+    begin = draw(st.sampled_from(["2013-07-08 23:00", "2023-11-05 04:00", "2013-03-10 06:30"]))
+    places = {"origin": (cases.names("EWR", "JFK"), object)}
+    decided = {"decided_at": (cases.moments(begin), cases.UTC)}
+    decisions = draw(cases.table(places | decided, 1, 3))
+    begins = decisions.decided_at - pd.Timedelta(hours=hours)
+    inside = st.tuples(st.sampled_from([*begins]), cases.figures(-0.5, 1.5, step=0.1))
+    reported = cases.near(*begins, *decisions.decided_at, step=pd.Timedelta("1s")) | inside.map(
+        lambda at: at[0] + pd.Timedelta(hours=hours * at[1])
+    )
+    columns = {
+        "arr_delay": (cases.figures(-10, 60, on=[15], step=0.5), float),
+        "available_at": (reported, cases.UTC),
+        "minutes": (st.sampled_from([10, 0, 45, 200]), int),
+    }
+    arrivals = draw(cases.table(places | columns, 0, 8))
+    landed = arrivals.available_at - pd.to_timedelta(arrivals.minutes, unit="min")
+    planned = landed - pd.to_timedelta(arrivals.arr_delay, unit="min")
+    arrivals = arrivals.drop(columns="minutes").assign(sched_arr=planned, event_time=landed)
+    return decisions, arrivals, hours
+
+
+landed_late_rate.mistake(
+    "the hours are cut to whole ones",
+    fails="any_arrivals",
+    old="pd.Timedelta(hours=hours)",
+    new="pd.Timedelta(hours=max(int(hours), 1))",
+)
+landed_late_rate.mistake(
+    "the rates are numbered from 0",
+    fails="own_index",
+    old="pd.Series(rates, index=decisions.index)",
+    new="pd.Series(rates)",
+)
 landed_late_rate.mistake(
     "the scheduled arrival is taken for the arrival",
     fails="still_flying",
