@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Callable
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -258,6 +259,12 @@ landed_late_rate.mistake(
 )
 
 
+for _strict in ("", ", strict=False"):
+    landed_late_rate.equivalent(
+        "columns of one table are equally long", old=", strict=True", new=_strict
+    )
+
+
 @landed_late_rate.alternative
 def with_running_totals(decisions, arrivals, hours):
     made = []
@@ -311,11 +318,14 @@ def smoothed(keys: pd.Series, late: pd.Series, weight: float) -> pd.Series:
 def out_of_fold(keys, late, fold, weight):
     """Encode each key by the late rate of its flights in the other folds, smoothed.
 
-    `keys` (what is encoded), `late` (0 or 1) and `fold` (the week) are Series with
-    one index. The code of a row comes from the rows of all other folds only: with n
-    of its key there, of which k were late, and m the late rate of all rows of the
-    other folds, it is (k + weight * m) / (n + weight). A key that the other folds
-    lack gets m. Give a Series with the index of `keys`.
+    `keys` (what is encoded), `late` (0 or 1) and `fold` (such as the week) are Series
+    with one index, whose labels are any, each once. Keys and folds are text or
+    numbers, in any order; there are two folds or more, and no value is missing. The
+    code of a row comes from the rows of all other folds only: with n of its key there,
+    of which k were late, and m the late rate of all rows of the other folds, it is
+    (k + weight * m) / (n + weight). `weight` is 0 or more and need not be whole. A key
+    that the other folds lack gets m, also if the weight is 0. Give a Series with the
+    index of `keys`, in its order; codes are not rounded.
     """
     code = pd.Series(np.nan, index=keys.index)
     for one in fold.unique():
@@ -342,9 +352,13 @@ def _flipped(which: int) -> tuple[pd.Series, pd.Series, pd.Series]:
 
 @out_of_fold.claim("the code of a flight does not change with its own label")
 def not_its_own(answer: Answer) -> None:
-    expect(list(answer(*_folds(), 2).index), list(_folds()[0].index))
     before = answer(*_folds(), 2).loc[7]
-    expect(float(answer(*_flipped(7), 2).loc[7]), float(before))
+    expect(answer(*_flipped(7), 2).loc[7], before)
+
+
+@out_of_fold.claim("the codes bear the index of the keys")
+def index_of_keys(answer: Answer) -> None:
+    expect(list(answer(*_folds(), 2).index), list(_folds()[0].index))
 
 
 @out_of_fold.claim("nor with the label of another flight of its week")
@@ -353,19 +367,19 @@ def not_its_week(answer: Answer) -> None:
     keys = keys.replace("b", "a")
     flipped = late.copy()
     flipped[11] = 1 - flipped[11]
-    expect(float(answer(keys, flipped, fold, 2).loc[7]), float(answer(keys, late, fold, 2).loc[7]))
+    expect(answer(keys, flipped, fold, 2).loc[7], answer(keys, late, fold, 2).loc[7])
 
 
 @out_of_fold.claim("with weight 2, one late of two elsewhere and a mean of 0.25, the code is 0.375")
 def by_hand(answer: Answer) -> None:
     keys, late, fold = _folds()
-    expect(float(answer(keys, late, fold, 2).loc[5]), 0.375)
+    expect(answer(keys, late, fold, 2).loc[5], 0.375)
 
 
 @out_of_fold.claim("a key that the other weeks lack gets their mean")
 def unseen_key(answer: Answer) -> None:
     keys, late, fold = _folds()
-    expect(float(answer(keys, late, fold, 2).loc[9]), 0.25)
+    expect(answer(keys, late, fold, 2).loc[9], 0.25)
 
 
 @out_of_fold.claim("with weight 0 it is the plain rate of the other weeks")
@@ -374,6 +388,77 @@ def no_weight(answer: Answer) -> None:
     expect(answer(keys, late, fold, 0).to_numpy(), [0.5, 1.0, 0.5, 0.0, 0.0, 0.25])
 
 
+def _elsewhere(keys: pd.Series, fold: pd.Series) -> pd.Series:
+    """How many rows of its key each row has in other folds."""
+    of_key = keys.groupby(keys).transform("size")
+    return of_key - keys.groupby([keys, fold]).transform("size")
+
+
+@out_of_fold.generated(
+    "any keys, labels, folds and weight",
+    marks={
+        "a key stands in one fold only": lambda keys, late, fold, weight: (
+            _elsewhere(keys, fold) == 0
+        ).any(),
+        "a key stands once in the other folds": lambda keys, late, fold, weight: (
+            _elsewhere(keys, fold) == 1
+        ).any(),
+        "the folds are of different sizes": lambda keys, late, fold, weight: (
+            fold.value_counts().nunique() > 1
+        ),
+        "the folds stand in no order": lambda keys, late, fold, weight: (
+            not fold.is_monotonic_increasing
+        ),
+        "the weight is 0": lambda keys, late, fold, weight: weight == 0,
+        "the weight is not whole": lambda keys, late, fold, weight: weight % 1 > 0,
+        "all flights are late, or none is": lambda keys, late, fold, weight: late.nunique() == 1,
+        "the keys are numbers": lambda keys, late, fold, weight: keys.dtype.kind == "i",
+        "the folds are text": lambda keys, late, fold, weight: fold.dtype == object,
+    },
+    same=Same(index=True),
+    count=60,
+)
+def any_keys(draw):
+    key = draw(
+        st.sampled_from([(cases.names("UA15", "DL1", "B6"), object), (cases.whole(0, 3), int)])
+    )
+    fold = draw(
+        st.sampled_from(
+            [(st.sampled_from([18, 2, 52, 7]), int), (cases.names("May", "June", "July"), object)]
+        )
+    )
+    late = (cases.whole(0, 1), draw(st.sampled_from([float, int])))
+    columns = {"key": key, "late": late, "fold": fold}
+    rows = draw(cases.table(columns, 2, 9).filter(lambda made: made.fold.nunique() > 1))
+    if draw(st.booleans()):
+        rows["late"] = draw(cases.labels(len(rows), rows.late.dtype))
+    return rows.key, rows.late, rows.fold, draw(st.sampled_from([2, 0, 0.5, 20, 1, 1000]))
+
+
+out_of_fold.mistake(
+    "the mean of the other weeks' rates, so that a small week counts like a large one",
+    fails="any_keys",
+    old="mean = late[others].mean()",
+    new="mean = late[others].groupby(fold[others]).mean().mean()",
+)
+out_of_fold.mistake(
+    "only earlier weeks teach",
+    fails="any_keys",
+    old="others = fold != one",
+    new="others = fold < one if (fold < one).any() else fold != one",
+)
+out_of_fold.mistake(
+    "a flight that is seen once elsewhere is not believed",
+    fails="no_weight",
+    old="keys[~others].map(smooth)",
+    new='keys[~others].map(smooth.where(seen["count"] > 1))',
+)
+out_of_fold.mistake(
+    "the codes come week by week, and are numbered anew",
+    fails="index_of_keys",
+    old="    return code",
+    new="    return code.reset_index(drop=True).set_axis(sorted(code.index))",
+)
 out_of_fold.mistake(
     "the week's own rows tell its codes",
     fails="by_hand",
@@ -418,6 +503,10 @@ out_of_fold.mistake(
 )
 
 
+out_of_fold.equivalent("the Series have one index", old="index=keys.index", new="index=late.index")
+out_of_fold.equivalent("a fold that is done twice gives the same", old="fold.unique()", new="fold")
+
+
 @out_of_fold.alternative
 def all_minus_own_week(keys, late, fold, weight):
     table = pd.DataFrame({"key": keys, "late": late.astype(float), "fold": fold})
@@ -447,13 +536,16 @@ def all_minus_own_week(keys, late, fold, weight):
 def leaks(build, flights_at, decisions, end):
     """Name the features that see what was not known at their decision, sorted.
 
-    `build(flights, decisions)` gives a table of features with the index of
-    `decisions`, whose columns are flight_id, carrier, origin and decided_at.
-    `flights_at(moment)` gives the flights of two days as known at that moment:
-    outcomes not yet reported (dep_delay, tailnum, dep_known_at, arr_delay,
-    arr_known_at) are missing. At `end` everything is known. An honest feature has
-    the same value whether it is built with what was known at its decision or with
-    everything. Features may be numbers or text.
+    `build(flights, decisions)` gives a table with a column a feature and the index of
+    the decisions that it is given: all of them, or some. `decisions`, in any order and
+    with any index, has the columns flight_id, carrier, origin and decided_at.
+    `flights_at(moment)` gives the flights as known then: outcomes reported later
+    (dep_delay, tailnum, dep_known_at, arr_delay, arr_known_at) are missing; one
+    reported at that very moment is known. At `end` everything is known. An honest
+    feature has the same value whether it is built with what was known at its decision
+    or with everything. Name a feature if one value differs, or is missing in one of
+    the two only; any difference counts, however small. Features are numbers, text or
+    truth values, each of one type, however few decisions are asked. Give a sorted list.
     """
     seeing = build(flights_at(end), decisions)  # blank
     found = set()
@@ -560,6 +652,15 @@ def _todays_mean(flights: pd.DataFrame, asked: pd.DataFrame) -> pd.Series:
     return own.map(flights.dep_delay.groupby(day).mean())
 
 
+def _landing_order(flights: pd.DataFrame, asked: pd.DataFrame) -> pd.Series:
+    """The place of a flight in the order of landing, among those decided at its moment: the mean stays as it is."""
+    together = _decisions()
+    own = _of(flights, together)
+    lands = own.sched_arr + pd.to_timedelta(own.arr_delay.fillna(0), unit="min")
+    places = lands.groupby(together.decided_at).rank().set_axis(together.flight_id)
+    return places.loc[asked.flight_id].set_axis(asked.index)
+
+
 HONEST: dict[str, Column] = {
     "dep_hour": lambda flights, asked: _of(flights, asked).sched_dep.dt.hour,
     "route": lambda flights, asked: asked.origin + _of(flights, asked).dest,
@@ -581,6 +682,7 @@ _UNSEEN: dict[str, Column] = {
     "tailnum": _own("tailnum"),
     "todays_mean": _todays_mean,
     "late_next_minutes": _rate("arr_known_at", 1, ahead=0.1),
+    "landing_order": _landing_order,
 }
 
 
@@ -633,6 +735,202 @@ def small_leaks(answer: Answer) -> None:
     _named(answer, "late_next_minutes", "todays_mean")
 
 
+@leaks.claim("it names a leak that only lets decisions change places, and leaves the mean as it is")
+def by_order(answer: Answer) -> None:
+    _named(answer, "landing_order")
+
+
+def _since(flights: pd.DataFrame, asked: pd.DataFrame, known: str, ahead: str, by: str) -> Any:
+    """For each decision, the flights of its key whose time `known` is past by then, in that order."""
+    ordered = flights.sort_values(known, kind="stable")
+    for key, moment in zip(asked[by], asked.decided_at, strict=True):
+        yield ordered[(ordered[by] == key) & (ordered[known] <= moment + pd.Timedelta(ahead))]
+
+
+def _last(what: str, known: str, ahead: str = "0s", by: str = "origin") -> Column:
+    """The last value of a key's flights, by a time."""
+
+    def column(flights: pd.DataFrame, asked: pd.DataFrame) -> pd.Series:
+        there = [some[what].dropna() for some in _since(flights, asked, known, ahead, by)]
+        made = [some.iloc[-1] if len(some) else None for some in there]
+        return pd.Series(made, asked.index, flights[what].dtype)
+
+    return column
+
+
+def _mean(known: str, ahead: str = "0s", by: str = "origin") -> Column:
+    """The mean arrival delay of a key's flights, by a time."""
+
+    def column(flights: pd.DataFrame, asked: pd.DataFrame) -> pd.Series:
+        some = _since(flights, asked, known, ahead, by)
+        return pd.Series([one.arr_delay.mean() for one in some], asked.index, float)
+
+    return column
+
+
+def _lands_at(flights: pd.DataFrame, asked: pd.DataFrame) -> pd.Series:
+    """When a flight lands, in seconds since 1970: a large number, of which minutes are a small part."""
+    own = _of(flights, asked)
+    planned = (own.sched_arr - pd.Timestamp("1970-01-01", tz="UTC")) / pd.Timedelta("1s")
+    return planned + 60 * own.arr_delay.fillna(0)
+
+
+def _place(flights: pd.DataFrame, asked: pd.DataFrame) -> pd.Series:
+    """The flight's place in the order of landing among all flights."""
+    lands = flights.sched_arr + pd.to_timedelta(flights.arr_delay.fillna(0), unit="min")
+    return _of(flights.assign(place=lands.rank()), asked).place
+
+
+SIMULATED: dict[str, Column] = {
+    "departure hour": lambda flights, asked: _of(flights, asked).sched_dep.dt.hour,
+    "route": lambda flights, asked: asked.origin + _of(flights, asked).dest,
+    "own departure delay": _own("dep_delay"),
+    "own aircraft": _own("tailnum"),
+    "landing in seconds since 1970": _lands_at,
+    "place in the order of landing": _place,
+    "own aircraft is known": lambda flights, asked: _of(flights, asked).tailnum.notna(),
+    "own flight has landed early": lambda flights, asked: _of(flights, asked).arr_delay < 0,
+    "delay last reported, by airport": _last("arr_delay", "arr_known_at"),
+    "delay last reported, by airline": _last("arr_delay", "arr_known_at", by="carrier"),
+    "aircraft last reported": _last("tailnum", "dep_known_at"),
+    "delay last scheduled": _last("arr_delay", "sched_arr"),
+    "aircraft last scheduled": _last("tailnum", "sched_dep"),
+    "mean of what is reported": _mean("arr_known_at"),
+    "mean of what is reported a minute later": _mean("arr_known_at", "1min"),
+    "mean of what is reported in a day": _mean("arr_known_at", "1D", by="carrier"),
+    "mean of what is scheduled": _mean("sched_arr"),
+    "share late, of all rows": _target_code,
+}
+
+
+def _as_known(table: pd.DataFrame) -> Callable[[pd.Timestamp], pd.DataFrame]:
+    """A `flights_at` of these flights."""
+
+    def known_at(moment: pd.Timestamp) -> pd.DataFrame:
+        made = table.copy()
+        for topic, columns in (("dep", ["dep_delay", "tailnum"]), ("arr", ["arr_delay"])):
+            columns = [*columns, f"{topic}_known_at"]
+            made[columns] = made[columns].where(table[f"{topic}_known_at"] <= moment)
+        return made
+
+    return known_at
+
+
+def _named_of(
+    answer: Answer, flights: pd.DataFrame, decisions: pd.DataFrame, features: list[str]
+) -> Any:
+    """What an answer names of these features, built from these flights."""
+    end = max(flights.arr_known_at.max(), decisions.decided_at.max()) + pd.Timedelta("1D")
+    build = _build({name: SIMULATED[name] for name in features})
+    return answer(build, _as_known(flights), decisions, end)
+
+
+def _is_named(flights: pd.DataFrame, decisions: pd.DataFrame, features: list[str]) -> list[str]:
+    named: list[str] = _named_of(leaks.answer, flights, decisions, features)
+    return named
+
+
+def _differing(flights: pd.DataFrame, decisions: pd.DataFrame, features: list[str]) -> list[int]:
+    """In how many decisions each feature sees what was not known."""
+    rows = [_is_named(flights, decisions.iloc[[i]], features) for i in range(len(decisions))]
+    return [sum(name in named for named in rows) for name in features]
+
+
+@leaks.generated(
+    "features of a few simulated flights, some of them leaky",
+    run=_named_of,
+    marks={
+        "no feature leaks": lambda *given: not _is_named(*given),
+        "a leak shows in one decision of several": lambda *given: (
+            len(given[1]) > 1 and 1 in _differing(*given)
+        ),
+        "a report arrives at the moment of a decision": lambda flights, decisions, features: (
+            decisions.decided_at.isin(flights.arr_known_at).any()
+            or decisions.decided_at.isin(flights.dep_known_at).any()
+        ),
+        "two flights are decided at one moment": lambda flights, decisions, features: (
+            not decisions.decided_at.is_unique
+        ),
+        "the decisions stand in no order of time": lambda flights, decisions, features: (
+            not decisions.decided_at.is_monotonic_increasing
+        ),
+        "a leak is text": lambda *given: "aircraft" in " ".join(_is_named(*given)),
+        "a leak differs by less than a millionth": lambda *given: (
+            "landing in seconds since 1970" in _is_named(*given)
+        ),
+    },
+    count=40,
+    steps=150,
+)
+def any_features(draw):
+    """Two to six flights; some decisions are made just when a report arrives, or one second beside it."""
+    begin = pd.Timestamp(draw(st.sampled_from(["2013-07-08", "2023-03-12"])), tz="UTC")
+    minutes = cases.whole(0, 30).map(lambda n: begin + pd.Timedelta(minutes=30 * n))
+    names = cases.names
+    columns = {
+        "carrier": (names("AA", "UA"), object),
+        "origin": (names("EWR", "JFK"), object),
+        "dest": (names("MIA", "LAX"), object),
+        "sched_dep": (minutes, cases.UTC),
+        "dep_delay": (cases.figures(-5, 60, on=[15], step=5), float),
+        "tailnum": (names("N1", "N2", "N3"), object),
+        "arr_delay": (cases.figures(-20, 60, on=[15], step=5), float),
+    }
+    flights = draw(cases.table(columns, 2, 6, labels=False))
+    flights.insert(0, "flight_id", [f"flight {i}" for i in range(len(flights))])
+    flights.insert(5, "sched_arr", flights.sched_dep + pd.Timedelta("2h"))
+    for topic, planned in (("dep", "sched_dep"), ("arr", "sched_arr")):
+        late = pd.to_timedelta(flights[f"{topic}_delay"] + 10, unit="min")
+        flights[f"{topic}_known_at"] = flights[planned] + late
+    reports = cases.near(*flights.arr_known_at, *flights.dep_known_at, step=pd.Timedelta("1s"))
+    asked = draw(cases.some(st.sampled_from(range(len(flights))), 1, len(flights), unique=True))
+    moments = draw(cases.some(reports | minutes, 1, 3))
+    decided = draw(cases.some(st.sampled_from(moments), len(asked), len(asked)))
+    decisions = flights.loc[asked, ["flight_id", "carrier", "origin"]]
+    decisions = decisions.assign(decided_at=pd.Series(decided, asked, cases.UTC))
+    features = draw(cases.some(st.sampled_from([*SIMULATED]), 1, 8, unique=True))
+    return flights, decisions.set_axis(draw(cases.index(len(asked)))), features
+
+
+leaks.mistake(
+    "a report of the very moment is hidden",
+    fails="any_features",
+    old="blind = build(flights_at(moment), asked)",
+    new="blind = build(flights_at(moment - pd.Timedelta('1min')), asked)",
+)
+leaks.mistake(
+    "the last moment stands for all",
+    fails="any_features",
+    old="""    for moment, asked in decisions.groupby("decided_at"):""",
+    new="""    for moment, asked in list(decisions.groupby("decided_at"))[-1:]:""",
+)
+leaks.mistake(
+    "numbers that are close are the same",
+    fails="any_features",
+    old="same = blind[name].equals(seeing.loc[asked.index, name])",
+    new="""then, now = blind[name], seeing.loc[asked.index, name]
+            same = np.allclose(then, now, equal_nan=True) if then.dtype == float else then.equals(now)""",
+)
+leaks.mistake(
+    "the first decision of a moment stands for the others",
+    fails="any_features",
+    old="blind = build(flights_at(moment), asked)",
+    new="asked = asked.head(1)\n        blind = build(flights_at(moment), asked)",
+)
+leaks.mistake(
+    "means are compared",
+    fails="by_order",
+    old="same = blind[name].equals(seeing.loc[asked.index, name])",
+    new="""then, now = blind[name], seeing.loc[asked.index, name]
+            alike = then.equals(now) if then.dtype == object else then.mean() == now.mean()
+            same = alike and then.isna().sum() == now.isna().sum() or then.isna().all() and now.isna().all()""",
+)
+leaks.mistake(
+    "known by their names",
+    fails="any_features",
+    old="same = blind[name].equals(seeing.loc[asked.index, name])",
+    new="same = name in HONEST or 'last reported' in name or name in ('departure hour', 'route')",
+)
 leaks.mistake(
     "a missing value differs from a missing value",
     fails="passes_honest",
