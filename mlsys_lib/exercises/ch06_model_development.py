@@ -129,9 +129,7 @@ def _range(point: float, means: Array, up_to: Array, resamples: int) -> tuple[fl
     """Where a point of so many draws lies: beyond it in less than one case of a million, to either side."""
     place = int(point * (resamples - 1)) + 1  # of the sorted draws, or between it and the next
     low, high = max(place - 1, 1), min(place + 2, resamples)
-    ends = [
-        stats.beta.ppf(p, at, resamples + 1 - at) for p, at in ((1e-6, low), (1 - 1e-6, high))
-    ]
+    ends = [stats.beta.ppf(p, at, resamples + 1 - at) for p, at in ((1e-6, low), (1 - 1e-6, high))]
     at = np.minimum(np.searchsorted(up_to, ends), len(means) - 1)
     return float(means[at[0]]), float(means[at[1]])
 
@@ -454,12 +452,12 @@ def empty_windows(answer: Answer) -> None:
     run=_positions,
     same=Same(kind=True),
     marks={
-        "a label is known just at a cut": lambda decided_at, labelled_at, cuts: (
-            labelled_at.isin(cuts).any()
-        ),
-        "a flight is decided just at a cut": lambda decided_at, labelled_at, cuts: (
-            decided_at.isin(cuts).any()
-        ),
+        "a label is known just at a cut": lambda decided_at, labelled_at, cuts: labelled_at.isin(
+            cuts
+        ).any(),
+        "a flight is decided just at a cut": lambda decided_at, labelled_at, cuts: decided_at.isin(
+            cuts
+        ).any(),
         "a flight never gets a label": lambda decided_at, labelled_at, cuts: (
             labelled_at.isna().any()
         ),
@@ -467,8 +465,8 @@ def empty_windows(answer: Answer) -> None:
             ((decided_at < cut) & (labelled_at > cut)).any() for cut in cuts
         ),
         "a flight is decided before the first cut": lambda decided_at, labelled_at, cuts: (
-            (decided_at < cuts[0]).any()
-        ),
+            decided_at < cuts[0]
+        ).any(),
         "nothing trains in a window": lambda *given: any(
             not len(train) for train, _ in expanding_windows.answer(*given)
         ),
@@ -632,11 +630,15 @@ def flight_by_flight(decided_at, labelled_at, cuts):
 def gain_is_real(tuned, later):
     """Was the tuned gain real? True or False: a check that a release must pass.
 
-    Both tables have a row a day (the index) and a column a candidate: what it saved on
-    that day over the model in service. The tuner took the candidate with the greatest
-    mean in `tuned`. Accept it only if, on days that the tuner did not see, the whole
-    95 % interval of its mean gain lies above zero; `per_day(days, values)` gives that
-    interval, with `.low` and `.high`. The two tables may share days.
+    Both tables have a row a day (the index: dates, numbers or text, each once) and a
+    column a candidate: what it saved on that day over the model in service, in any unit.
+    The tuner took the candidate with the greatest mean in `tuned`, even if that is below
+    zero. Accept it if, on the days of `later` that the tuner did not see, the whole 95 %
+    interval of its mean gain lies above zero, and only then; nothing else counts.
+    `per_day(days, values)` gives that interval, with `.low` and `.high`. The two tables
+    may share days, have the same candidates, and bear days and candidates in any order;
+    ten days or more of `later` are not in `tuned`. Another way to the interval is as
+    good: no case is so close that the draws decide.
     """
     choice = tuned.mean().idxmax()  # blank
     fresh = later.loc[~later.index.isin(tuned.index), choice]  # blank
@@ -778,6 +780,134 @@ def accepts_rare(answer: Answer) -> None:
     _verdict(answer, _rare(), True, "the tuner took the greatest mean, and that one's gain holds")
 
 
+@gain_is_real.claim("it catches a choice that changes nothing on any later day")
+def catches_nothing(answer: Answer) -> None:
+    tuned, later = _real()
+    later[tuned.mean().idxmax()] = 0.0
+    why = "on the later days it saves nothing at all: nought is not above nought"
+    _verdict(answer, (tuned, later), False, why)
+
+
+_MEANS = {"gain": 4.0, "tie": 1.0, "loss": -4.0}  # in standard errors of the mean
+
+
+def _around(mean: float, noise: Array) -> Array:
+    """Noise, moved so that its mean is as many standard errors."""
+    made: Array = noise - noise.mean() + mean * noise.std() / np.sqrt(len(noise))
+    return made
+
+
+def _fresh(tuned: pd.DataFrame, later: pd.DataFrame) -> pd.DataFrame:
+    return later[~later.index.isin(tuned.index)]
+
+
+@gain_is_real.generated(
+    "any candidates on any days",
+    marks={
+        "another candidate is better on the new days": lambda tuned, later: (
+            _fresh(tuned, later).mean().idxmax() != tuned.mean().idxmax()
+        ),
+        "the tables share days": lambda tuned, later: later.index.isin(tuned.index).any(),
+        "the greatest mean in `tuned` is below zero": lambda tuned, later: tuned.mean().max() < 0,
+        "the gain in `tuned` could be chance, too": lambda tuned, later: (
+            per_day(tuned.index, tuned[tuned.mean().idxmax()]).low <= 0
+        ),
+        "the columns stand in another order in `later`": lambda tuned, later: [*tuned] != [*later],
+        "the gains are thousandths": lambda tuned, later: tuned.abs().max().max() < 0.1,
+        "the mean and the median of `tuned` choose another candidate": lambda tuned, later: (
+            tuned.mean().idxmax() != tuned.median().idxmax()
+        ),
+        "new days lie before the last tuned one": lambda tuned, later: (
+            _fresh(tuned, later).index < tuned.index.max()
+        ).any(),
+        "there are more new days than tuned ones": lambda tuned, later: (
+            len(_fresh(tuned, later)) > len(tuned)
+        ),
+        "there is one candidate": lambda tuned, later: len(tuned.columns) == 1,
+    },
+    count=60,
+    steps=100,
+)
+def any_candidates(draw):
+    """Simulated: the choice gains, ties or loses on the new days, by far; the others do as they like."""
+    rng = np.random.default_rng(draw(cases.whole(0, 99)))
+    names = [f"c{i}" for i in range(draw(cases.whole(1, 4)))]
+    days, new = draw(st.sampled_from([8, 20, 40])), draw(st.sampled_from([12, 30, 60]))
+    top = draw(st.sampled_from([1.0, 5.0, 0.1, -0.3]))
+    tuned = _noise_of(draw, rng, days, names)
+    tuned += top - tuned.mean() - np.linspace(0, 0.8, len(names))
+    later = _noise_of(draw, rng, new, names)
+    for name in names:
+        mean = _MEANS[draw(st.sampled_from([*_MEANS]))]
+        later[name] = _around(mean, later[name].to_numpy())
+    index = draw(st.sampled_from([_dates, _numbers, _texts]))(days + new)
+    if draw(st.booleans()):
+        index = pd.Index(rng.permutation(index))
+    tuned, later = tuned.round(2), later.round(2)
+    tuned.index, later.index = index[:days], index[days:]
+    shared = tuned.head(draw(st.sampled_from([0, 0, days, days // 2])))
+    scale = draw(st.sampled_from([1.0, 0.001, 1000.0]))
+    order = draw(st.permutations(names))
+    later = pd.concat([shared, later]).sample(frac=1, random_state=draw(cases.whole(0, 9)))
+    return tuned[draw(st.permutations(names))] * scale, later[order] * scale
+
+
+def _noise_of(draw: cases.Draw, rng: np.random.Generator, days: int, names: Any) -> pd.DataFrame:
+    """Noise a day and a candidate: normal, or with a few days that outweigh the others, for better or worse."""
+    noise = pd.DataFrame(rng.normal(size=(days, len(names))), columns=names)
+    for name in names:
+        noise.loc[::5, name] += draw(st.sampled_from([0.0, 0.0, 6.0, -6.0]))
+    return noise
+
+
+def _dates(count: int) -> pd.Index:
+    return pd.date_range("2023-05-01", periods=count)
+
+
+def _numbers(count: int) -> pd.Index:
+    return pd.Index(range(100, 100 + count))
+
+
+def _texts(count: int) -> pd.Index:
+    return pd.Index([f"day {i:03}" for i in range(count)])
+
+
+gain_is_real.mistake(
+    "the gain must be sure on the tuned days as well",
+    fails="any_candidates",
+    old="per_day(fresh.index, fresh).low > 0",
+    new="min(per_day(f.index, f).low for f in (fresh, tuned[choice])) > 0",
+)
+gain_is_real.mistake(
+    "no loss is a gain",
+    fails="catches_nothing",
+    old="per_day(fresh.index, fresh).low > 0",
+    new="per_day(fresh.index, fresh).low >= 0",
+)
+gain_is_real.mistake(
+    "a gain of less than a twentieth is none, whatever the unit",
+    fails="any_candidates",
+    old="per_day(fresh.index, fresh).low > 0",
+    new="per_day(fresh.index, fresh).low > 0.05",
+)
+gain_is_real.mistake(
+    "columns are taken by their place",
+    fails="any_candidates",
+    old="later.loc[~later.index.isin(tuned.index), choice]",
+    new="later[~later.index.isin(tuned.index)].iloc[:, list(tuned).index(choice)]",
+)
+gain_is_real.mistake(
+    "half of the gain must be left",
+    fails="any_candidates",
+    old="per_day(fresh.index, fresh).low > 0",
+    new="per_day(fresh.index, fresh).low > 0 and fresh.mean() >= tuned[choice].mean() / 2",
+)
+gain_is_real.mistake(
+    "only days after the last tuned one are new",
+    fails="any_candidates",
+    old="later.loc[~later.index.isin(tuned.index), choice]",
+    new="later.loc[later.index > min(tuned.index.max(), later.index.sort_values()[-3]), choice]",
+)
 gain_is_real.mistake(
     "the days that chose it confirm it",
     fails="catches_luck",
