@@ -991,13 +991,16 @@ def by_hand(tuned, later):
 def reproduce(record, rows, now):
     """Train again the model that a run's record describes.
 
-    A tracking store keeps parameters as text, so all values of `record` are text:
-    `data` and `code`, the versions; `trained_until`, a moment in UTC: rows whose label
-    was known by then were trained on (`labelled_at` of `rows`); `columns`, in their
-    order, joined by commas. Everything else is an option of `boosted`: numbers or
-    truth values, written as Python writes them. `now` holds the versions of today.
-    Where either differs, give None: a model of other data or code is no reproduction.
-    Else give the fitted model.
+    A tracking store keeps parameters as text, so all values of `record` are text, and
+    its keys stand in any order: `data` and `code`, the versions; `trained_until`, a
+    moment in UTC: rows whose label was known by then, or at that very moment, were
+    trained on, in the order of `rows` (`labelled_at`, missing where a flight never got a
+    label); `columns`, in their order, joined by commas. Everything else, possibly
+    nothing, is an option of `boosted`, whichever it has: numbers or truth values,
+    written as Python writes them, such as 1e-05 or False. `now` holds the versions of
+    today. Where either differs, in a single letter, give None: a model of other data or
+    code is no reproduction. Else give the fitted model: its scores must be those of the
+    run to a millionth.
     """
     others = ["data", "code", "trained_until", "columns"]
     same = all(record[what] == now[what] for what in ("data", "code"))  # blank
@@ -1092,6 +1095,111 @@ def other_versions(answer: Answer) -> None:
     expect(answer({**RECORD, "code": "900150983cd2"}, _rows(), dict(NOW)), None)
 
 
+_OPTIONS = {
+    "learning_rate": ["0.3", "1e-01", "1"],
+    "max_leaf_nodes": ["4", "31"],
+    "min_samples_leaf": ["20", "90"],
+    "max_features": ["0.4"],
+    "l2_regularization": ["50.0"],
+    "max_bins": ["8"],
+    "early_stopping": ["False", "True"],
+    "validation_fraction": ["0.4"],
+    "random_state": ["7", "12"],
+}
+_COLUMNS = "dep_minute hour_flights visib temp humid distance origin_left_late_3h carrier origin"
+
+
+@cache
+def _few_rows() -> pd.DataFrame:
+    """A tenth of the rows, in no order, and some flights that never landed."""
+    rows = _rows().sample(600, random_state=0)
+    never = rows.iloc[::50].assign(late=np.nan, labelled_at=pd.NaT)
+    made = pd.concat([rows, never]).sample(frac=1, random_state=1)
+    return made.assign(labelled_at=pd.to_datetime(made.labelled_at, utc=True))
+
+
+def _scored(answer: Answer, record: dict[str, str], now: dict[str, str]) -> Any:
+    """What the model scores the flights that landed; None where there is no model."""
+    model = answer(record, _few_rows(), now)
+    return None if model is None else model.predict(_few_rows().dropna(subset=["late"])[::4])
+
+
+@reproduce.generated(
+    "any record, on six hundred flights",
+    run=_scored,
+    same=Same(1e-6),
+    marks={
+        "the versions are those of today": lambda record, now: (
+            (record["data"], record["code"]) == (now["data"], now["code"])
+        ),
+        "a version differs in its last letter only": lambda record, now: any(
+            record[key][:-1] == now[key][:-1] and record[key] != now[key] for key in now
+        ),
+        "a label was known at the very moment": lambda record, now: (
+            pd.Timestamp(record["trained_until"], tz="UTC") in set(_few_rows().labelled_at)
+        ),
+        "a truth value is among the options": lambda record, now: "early_stopping" in record,
+        "an option is written with an exponent": lambda record, now: (
+            record.get("learning_rate") == "1e-01"
+        ),
+        "a name is among the columns": lambda record, now: (
+            "carrier" in record["columns"] or "origin" in record["columns"].split(",")
+        ),
+        "the columns are not sorted": lambda record, now: (
+            record["columns"].split(",") != sorted(record["columns"].split(","))
+        ),
+        "there is one column": lambda record, now: "," not in record["columns"],
+        "the options come last in the record": lambda record, now: list(record)[-1] in _OPTIONS,
+    },
+    count=40,
+    steps=30,
+)
+def any_record(draw):
+    columns = draw(cases.some(st.sampled_from(_COLUMNS.split()), 1, 5, unique=True))
+    labelled = _few_rows().labelled_at.dropna().sort_values()[100:]
+    until = draw(cases.near(*labelled[::100], step=pd.Timedelta("1min")))
+    how = draw(st.sampled_from(["%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S"]))
+    options = draw(cases.some(st.sampled_from([*_OPTIONS]), 0, 4, unique=True))
+    versions = draw(st.sampled_from([NOW] * 4 + [*_OTHER_VERSIONS]))
+    record = {
+        **versions,
+        "columns": ",".join(columns),
+        "trained_until": f"{until:{how}}",
+        "max_iter": draw(st.sampled_from(["3", "8"])),
+        **{name: draw(st.sampled_from(_OPTIONS[name])) for name in options},
+    }
+    return draw(cases.reordered(record)), dict(NOW)
+
+
+_OTHER_VERSIONS = [
+    {**NOW, "data": NOW["data"][:-1] + "1"},
+    {**NOW, "code": NOW["code"][:-1] + "1"},
+    {"data": NOW["code"], "code": NOW["data"]},
+]
+reproduce.mistake(
+    "a version is compared by its first letters",
+    fails="any_record",
+    old="record[what] == now[what]",
+    new="record[what][:7] == now[what][:7]",
+)
+reproduce.mistake(
+    "what is no number is true",
+    fails="any_record",
+    old="literal_eval(text)",
+    new="literal_eval(text) if text[0].isdigit() else bool(text)",
+)
+reproduce.mistake(
+    "the label that arrived at the moment itself is left out",
+    fails="as_of_then",
+    old="rows.labelled_at <= until",
+    new="rows.labelled_at < until",
+)
+reproduce.mistake(
+    "the versions, the moment and the columns come last in a record",
+    fails="settings_matter",
+    old="for k, text in record.items() if k not in others",
+    new="for k, text in list(record.items())[:-4]",
+)
 OPTIONS = "{k: literal_eval(text) for k, text in record.items() if k not in others}"
 reproduce.mistake(
     "the data is compared, the code is not",
@@ -1146,6 +1254,13 @@ reproduce.mistake(
     fails="settings_matter",
     old=OPTIONS,
     new='{k: literal_eval(record[k]) for k in ("max_iter", "learning_rate", "max_features", "random_state")}',
+)
+
+
+reproduce.equivalent(
+    "pandas compares moments in UTC with a text as with that moment in UTC",
+    old='pd.Timestamp(record["trained_until"], tz="UTC")',
+    new='record["trained_until"]',
 )
 
 
