@@ -312,10 +312,11 @@ day_interval.equivalent(
 @day_interval.alternative
 def draw_by_draw(days, gain, resamples=2000, seed=0):
     table = pd.DataFrame({"day": days, "gain": gain}).groupby("day").gain.agg(["sum", "size"])
+    total, flights = table["sum"].to_numpy(), table["size"].to_numpy()
     rng, means = np.random.default_rng(seed), []
     for _ in range(resamples):
-        drawn = table.iloc[rng.choice(len(table), len(table))]
-        means.append(drawn["sum"].sum() / drawn["size"].sum())
+        drawn = rng.choice(len(table), len(table))
+        means.append(total[drawn].sum() / flights[drawn].sum())
     means.sort()
     return means[round(0.025 * resamples)], means[round(0.975 * resamples) - 1]
 
@@ -559,7 +560,7 @@ expanding_windows.mistake(
     "a window in which nothing trains is left out",
     fails="empty_windows",
     old="windows.append((np.flatnonzero(known), np.flatnonzero(asked)))",
-    new="windows += [(np.flatnonzero(known), np.flatnonzero(asked))] * known.any()",
+    new="windows += [(np.flatnonzero(known), np.flatnonzero(asked))] * int(known.any())",
 )
 expanding_windows.mistake(
     "only what is labelled by the end of its window is tested",
@@ -826,7 +827,7 @@ def _fresh(tuned: pd.DataFrame, later: pd.DataFrame) -> pd.DataFrame:
         "there is one candidate": lambda tuned, later: len(tuned.columns) == 1,
     },
     count=60,
-    steps=100,
+    steps=60,
 )
 def any_candidates(draw):
     """Simulated: the choice gains, ties or loses on the new days, by far; the others do as they like."""
