@@ -3,16 +3,20 @@
 from ast import literal_eval
 from collections.abc import Sequence
 from functools import cache, partial
-from itertools import pairwise
+from itertools import combinations_with_replacement, pairwise
+from math import factorial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from hypothesis import strategies as st
+from scipy import stats
 from sklearn.ensemble import HistGradientBoostingClassifier
 
 from mlsys_lib import World
-from mlsys_lib.exercises.checker import Answer, exercise, expect
+from mlsys_lib.exercises import cases
+from mlsys_lib.exercises.checker import Answer, Same, exercise, expect
 from mlsys_lib.features import batch
 from mlsys_lib.metrics import per_day
 from mlsys_lib.models import boosted, fit
@@ -34,10 +38,14 @@ Array = npt.NDArray[np.float64]
 def day_interval(days, gain, resamples=2000, seed=0):
     """How sure is a mean gain per flight? Give its 95 % interval, (low, high).
 
-    `days[i]` is the day of flight i, `gain[i]` what the new model saved on it. Draw as
-    many days as there are, with replacement, `resamples` times; a day that is drawn
-    brings all its flights. Each draw gives a mean gain *per flight*. The interval runs
-    from the 2.5 % point to the 97.5 % point of these means.
+    `days` and `gain` are arrays, in any order: `days[i]` is the day of flight i (text,
+    a number or a date), `gain[i]` what the new model saved on it. Draw as many days as
+    there are, with replacement, `resamples` times (one or more); a day that is drawn
+    brings all its flights, as often as it is drawn. Each draw gives a mean gain *per
+    flight*. The interval runs from the 2.5 % point to the 97.5 % point of these means.
+    `seed` starts the random draws: the same seed gives the same interval, another one
+    another. You may draw with any random generator: an interval is right if so many
+    draws give one like it.
     """
     day = np.unique(days, return_inverse=True)[1]
     total = np.bincount(day, weights=gain)  # blank
@@ -89,6 +97,165 @@ def per_flight(answer: Answer) -> None:
     expect(round(middle, 2), 0.1, tolerance=0.011)
 
 
+@day_interval.claim("one draw gives one mean, from which and to which the interval runs")
+def one_draw(answer: Answer) -> None:
+    days, gain = np.arange(20), np.arange(20.0)
+    low, high = answer(days, gain, resamples=1)
+    expect(low, high)
+
+
+@day_interval.claim("a seed gives the same interval again, and five seeds give five intervals")
+def seeds(answer: Answer) -> None:
+    days, gain = np.arange(40), np.random.default_rng(3).normal(size=40)
+    made = [tuple(answer(days, gain, resamples=50, seed=seed)) for seed in (1, 2, 3, 4, 5)]
+    expect(tuple(answer(days, gain, resamples=50, seed=5)), made[-1])
+    expect(len(set(made)), 5)
+
+
+def _all_means(days: Any, gain: Any) -> tuple[Array, Array]:
+    """Every mean gain that a draw of days can give, sorted, and how probable it is that one gives no more."""
+    day = np.unique(days, return_inverse=True)[1]
+    total, flights = np.bincount(day, weights=gain), np.bincount(day)
+    n = len(total)
+    draws = np.array(list(combinations_with_replacement(range(n), n)))
+    means = total[draws].sum(axis=1) / flights[draws].sum(axis=1)
+    times = np.stack([(draws == one).sum(axis=1) for one in range(n)], axis=1)
+    orders = factorial(n) / np.vectorize(factorial)(times).prod(axis=1)
+    order = np.argsort(means)
+    return means[order], np.cumsum(orders[order]) / n**n
+
+
+def _range(point: float, means: Array, up_to: Array, resamples: int) -> tuple[float, float]:
+    """Where a point of so many draws lies: beyond it in less than one case of a million, to either side."""
+    place = int(point * (resamples - 1)) + 1  # of the sorted draws, or between it and the next
+    low, high = max(place - 1, 1), min(place + 2, resamples)
+    ends = [stats.beta.ppf(p, at, resamples + 1 - at) for p, at in ((1e-6, low), (1 - 1e-6, high))]
+    at = np.minimum(np.searchsorted(up_to, ends), len(means) - 1)
+    return float(means[at[0]]), float(means[at[1]])
+
+
+def _ends(days: Any, gain: Any, resamples: int, seed: int) -> dict[str, str]:
+    """What is right: where either end may lie."""
+    ranges = {
+        "low": _range(0.025, *_all_means(days, gain), resamples),
+        "high": _range(0.975, *_all_means(days, gain), resamples),
+    }
+    return {end: f"from {a:.6g} to {b:.6g}" for end, (a, b) in ranges.items()}
+
+
+def _placed(answer: Answer, days: Any, gain: Any, resamples: int, seed: int) -> dict[str, str]:
+    """The same of the interval that was given; an end that lies elsewhere as what it is."""
+    more = {} if resamples == 2000 else {"resamples": resamples}
+    low, high = answer(days, gain, seed=seed, **more)
+    means, up_to = _all_means(days, gain)
+    made = _ends(days, gain, resamples, seed)
+    for end, point, got in (("low", 0.025, low), ("high", 0.975, high)):
+        a, b = _range(point, means, up_to, resamples)
+        if not a - 1e-9 <= float(got) <= b + 1e-9:
+            made[end] = f"{float(got):.6g}"
+    return made
+
+
+@day_interval.claim(
+    "of three days, one draw in 27 is the worst day three times: the interval begins with it"
+)
+def three_days(answer: Answer) -> None:
+    low, high = answer(np.array(["Mon", "Tue", "Wed"]), np.array([0.0, 1.0, 3.0]), 6000)
+    expect((low, high), (0, 3))
+
+
+@day_interval.claim("of seven days it is the interval of all draws, but for what 4,000 draws miss")
+def all_draws(answer: Answer) -> None:
+    gain = np.random.default_rng(4).exponential(size=21)
+    for signed in (gain, -gain):
+        week = np.repeat(range(7), [1, 2, 3, 3, 3, 4, 5]), signed, 4000, 0
+        expect(_placed(answer, *week), _ends(*week))
+
+
+def _per_day(days: Any, gain: Any) -> Any:
+    return pd.Series(gain).groupby(np.asarray(days))
+
+
+@day_interval.generated(
+    "any days and gains",
+    run=_placed,
+    truth=_ends,
+    marks={
+        "there is one day": lambda days, gain, resamples, seed: len(set(days)) == 1,
+        "the days have different numbers of flights": lambda days, gain, resamples, seed: (
+            _per_day(days, gain).size().nunique() > 1
+        ),
+        "the flights stand in no order of days": lambda days, gain, resamples, seed: (
+            list(days) != sorted(days)
+        ),
+        "one day outweighs the others": lambda days, gain, resamples, seed: (
+            _per_day(days, gain).sum().max() > 20
+        ),
+        "the days are numbers": lambda days, gain, resamples, seed: days.dtype.kind == "i",
+        "there are few draws": lambda days, gain, resamples, seed: resamples < 100,
+        "the seed is not 0": lambda days, gain, resamples, seed: seed != 0,
+    },
+    count=24,
+    steps=60,
+)
+def any_gains(draw):
+    """One to six days of one to five flights, some of which outweigh all others."""
+    names = draw(st.sampled_from([["Mon", "Tue", "Wed", "Thu", "Fri", "Sat"], [5, 3, 8, 1, 9, 2]]))
+    some = cases.figures(-2, 3, step=0.1)
+    each = draw(st.sampled_from([some, some | st.just(40.0), st.sampled_from([0.0, 0.0, 30.0])]))
+    flights = []
+    for day in names[: draw(cases.whole(1, 6))]:
+        flights += [(day, draw(each)) for _ in range(draw(cases.whole(1, 5)))]
+    flights = draw(st.permutations(flights))
+    days, gain = (np.array(values) for values in zip(*flights, strict=True))
+    resamples = draw(st.sampled_from([300, 2000, 1, 40, 2]))
+    return days, gain.astype(float), resamples, draw(st.sampled_from([0, 1, 7, 123456]))
+
+
+day_interval.mistake(
+    "200 draws, whatever is asked",
+    fails="one_draw",
+    old="size=(resamples, n)",
+    new="size=(200, n)",
+)
+day_interval.mistake(
+    "the draws are the same, whatever the seed",
+    fails="seeds",
+    old="default_rng(seed)",
+    new="default_rng(0)",
+)
+day_interval.mistake(
+    "the last day is never drawn",
+    fails="three_days",
+    old="integers(0, n, size=",
+    new="integers(0, max(n - 1, 1), size=",
+)
+day_interval.mistake(
+    "a day more is drawn than there are",
+    fails="three_days",
+    old="size=(resamples, n)",
+    new="size=(resamples, n + 1)",
+)
+day_interval.mistake(
+    "the upper end is right, and the lower one is that of another interval",
+    fails="all_draws",
+    old="[2.5, 97.5]",
+    new="[1.25, 97.5]",
+)
+day_interval.mistake(
+    "the means are taken to be normal",
+    fails="three_days",
+    old="np.percentile(means, [2.5, 97.5])",
+    new="means.mean() + np.array([-1.96, 1.96]) * means.std()",
+)
+day_interval.mistake(
+    "the interval is reflected at the mean",
+    fails="three_days",
+    old="np.percentile(means, [2.5, 97.5])",
+    new="2 * np.mean(gain) - np.percentile(means, [97.5, 2.5])",
+)
+
+
 day_interval.mistake(
     "flights are drawn, not days",
     fails="days_not_rows",
@@ -133,13 +300,23 @@ day_interval.mistake(
 )
 
 
+for _draws in (1999, 2001):
+    day_interval.equivalent(
+        "a draw more or less is a matter of chance", old="=2000", new=f"={_draws}"
+    )
+day_interval.equivalent(
+    "no seed is better than another, and any generator will do", old="seed=0", new="seed=1"
+)
+
+
 @day_interval.alternative
 def draw_by_draw(days, gain, resamples=2000, seed=0):
     table = pd.DataFrame({"day": days, "gain": gain}).groupby("day").gain.agg(["sum", "size"])
+    total, flights = table["sum"].to_numpy(), table["size"].to_numpy()
     rng, means = np.random.default_rng(seed), []
     for _ in range(resamples):
-        drawn = table.iloc[rng.choice(len(table), len(table))]
-        means.append(drawn["sum"].sum() / drawn["size"].sum())
+        drawn = rng.choice(len(table), len(table))
+        means.append(total[drawn].sum() / flights[drawn].sum())
     means.sort()
     return means[round(0.025 * resamples)], means[round(0.975 * resamples) - 1]
 
@@ -159,11 +336,15 @@ def draw_by_draw(days, gain, resamples=2000, seed=0):
 def expanding_windows(decided_at, labelled_at, cuts):
     """Split by time: a list of (train, test) pairs of row positions, one a window.
 
-    `decided_at` and `labelled_at` are Series of moments: when each flight was decided,
-    and when its label could first be known (missing: never). A window runs from one of
-    `cuts` to the next, its end left out; the last cut only ends a window. Test on
-    flights decided in the window that get a label some day. Train on every flight whose
-    label was known at the window's start, up to and including that moment.
+    `decided_at` and `labelled_at` are Series of moments with one index, whose labels
+    are any: when each flight was decided, and when its label could first be known
+    (missing: never). Flights come in any order. `cuts` is a list of two moments or more,
+    increasing, at any distance and in any time zone. A window runs from one of them to
+    the next, its end left out; the last cut only ends a window. Test on flights decided
+    in the window that get a label some day, be it after the window. Train on every
+    flight whose label was known at the window's start, up to and including that moment.
+    Positions are whole numbers from 0, in any order, as a list or an array, each once;
+    a window stands in the list even if nothing trains or tests in it.
     """
     windows = []
     for cut, end in pairwise(cuts):
@@ -181,8 +362,18 @@ def _moments(*clocks: str | None) -> pd.Series:
 
 def _windows(answer: Answer, decided: Any, labelled: Any, cuts: Sequence[str]) -> list[list[int]]:
     moments = [pd.Timestamp(f"2013-05-{cut}", tz="UTC") for cut in cuts]
-    made = answer(decided, labelled, moments)
-    return [[int(i) for i in part] for pair in made for part in pair]
+    return [part for pair in _positions(answer, decided, labelled, moments) for part in pair]
+
+
+def _positions(answer: Answer, decided_at: Any, labelled_at: Any, cuts: Any) -> list[list[Any]]:
+    """The pairs that an answer gives, each part as a sorted list; a mask stays a mask."""
+    made = answer(decided_at, labelled_at, cuts)
+    return [[_sorted(train), _sorted(test)] for train, test in made]
+
+
+def _sorted(part: Any) -> list[Any]:
+    values = np.asarray(part).tolist()
+    return values if values and isinstance(values[0], bool) else sorted(values)
 
 
 @expanding_windows.claim(
@@ -197,8 +388,7 @@ def one_window(answer: Answer) -> None:
 def label_gap(answer: Answer) -> None:
     decided = _moments("01 08:00", "01 22:00", "02 08:00")
     labelled = _moments("01 13:00", "02 03:00", "02 13:00")
-    got = _windows(answer, decided, labelled, ["02", "03"])
-    expect([set(got[0]), set(got[1])], [{0}, {2}])
+    expect(_windows(answer, decided, labelled, ["02", "03"]), [[0], [2]])
 
 
 @expanding_windows.claim(
@@ -207,7 +397,7 @@ def label_gap(answer: Answer) -> None:
 def expands(answer: Answer) -> None:
     decided = _moments("01 08:00", "02 08:00", "03 08:00")
     labelled = _moments("01 13:00", "02 13:00", "03 13:00")
-    expect(_windows(answer, decided, labelled, ["02", "03", "04"])[2], [0, 1])
+    expect(_windows(answer, decided, labelled, ["02", "03", "04"]), [[0], [1], [0, 1], [2]])
 
 
 @expanding_windows.claim(
@@ -216,14 +406,13 @@ def expands(answer: Answer) -> None:
 def half_open(answer: Answer) -> None:
     decided = _moments("01 08:00", "02 00:00", "03 00:00")
     labelled = _moments("01 13:00", "02 05:00", "03 05:00")
-    got = _windows(answer, decided, labelled, ["02", "03", "04"])
-    expect([got[1], got[3]], [[1], [2]])
+    expect(_windows(answer, decided, labelled, ["02", "03", "04"]), [[0], [1], [0, 1], [2]])
 
 
 @expanding_windows.claim("a label known at the very moment of the cut is known")
 def at_the_cut(answer: Answer) -> None:
     decided, labelled = _moments("01 19:00", "02 08:00"), _moments("02 00:00", "02 13:00")
-    expect(_windows(answer, decided, labelled, ["02", "03"])[0], [0])
+    expect(_windows(answer, decided, labelled, ["02", "03"]), [[0], [1]])
 
 
 @expanding_windows.claim("a cancelled flight, which never gets a label, is in neither")
@@ -238,6 +427,87 @@ def positions(answer: Answer) -> None:
     decided, labelled = _moments("01 08:00", "02 08:00"), _moments("01 13:00", "02 13:00")
     decided.index = labelled.index = pd.Index([7, 3])
     expect(_windows(answer, decided, labelled, ["02", "03"]), [[0], [1]])
+
+
+@expanding_windows.claim("it gives positions, and no masks")
+def no_masks(answer: Answer) -> None:
+    decided, labelled = _moments("01 08:00", "02 08:00"), _moments("01 13:00", "02 13:00")
+    expect(_windows(answer, decided, labelled, ["02", "03"]), [[0], [1]], kind=True)
+
+
+@expanding_windows.claim("a flight whose label comes after the window is tested all the same")
+def labelled_later(answer: Answer) -> None:
+    decided = _moments("01 08:00", "02 22:00")
+    labelled = _moments("01 13:00", "03 04:00")
+    expect(_windows(answer, decided, labelled, ["02", "03"]), [[0], [1]])
+
+
+@expanding_windows.claim("a window in which nothing trains, or nothing tests, stands in the list")
+def empty_windows(answer: Answer) -> None:
+    decided, labelled = _moments("02 08:00"), _moments("02 13:00")
+    expect(_windows(answer, decided, labelled, ["02", "03", "04"]), [[], [0], [0], []])
+
+
+@expanding_windows.generated(
+    "any flights and cuts",
+    run=_positions,
+    same=Same(kind=True),
+    marks={
+        "a label is known just at a cut": lambda decided_at, labelled_at, cuts: labelled_at.isin(
+            cuts
+        ).any(),
+        "a flight is decided just at a cut": lambda decided_at, labelled_at, cuts: decided_at.isin(
+            cuts
+        ).any(),
+        "a flight never gets a label": lambda decided_at, labelled_at, cuts: (
+            labelled_at.isna().any()
+        ),
+        "a flight is under way at a cut": lambda decided_at, labelled_at, cuts: any(
+            ((decided_at < cut) & (labelled_at > cut)).any() for cut in cuts
+        ),
+        "a flight is decided before the first cut": lambda decided_at, labelled_at, cuts: (
+            decided_at < cuts[0]
+        ).any(),
+        "nothing trains in a window": lambda *given: any(
+            not len(train) for train, _ in expanding_windows.answer(*given)
+        ),
+        "nothing is tested in a window": lambda *given: any(
+            not len(test) for _, test in expanding_windows.answer(*given)
+        ),
+        "the flights stand in no order of decisions": lambda decided_at, labelled_at, cuts: (
+            not decided_at.is_monotonic_increasing
+        ),
+        "the windows are of different lengths": lambda decided_at, labelled_at, cuts: (
+            len(set(np.diff(cuts))) > 1
+        ),
+        "the cuts are moments in New York": lambda decided_at, labelled_at, cuts: (
+            str(cuts[0].tz) != "UTC"
+        ),
+    },
+    count=60,
+)
+def any_flights(draw):
+    """Decisions and labels on the cuts and beside them; a label comes hours or weeks later, or never."""
+    begin = pd.Timestamp(draw(st.sampled_from(["2013-05-02", "2023-11-04"])), tz="UTC")
+    gaps = draw(cases.some(st.sampled_from([24, 1, 168]), 1, 3))
+    cuts = [begin + pd.Timedelta(hours=int(h)) for h in np.cumsum([0, *gaps])]
+    on = cases.near(*cuts, step=pd.Timedelta("1s"))
+    starts = cases.near(*cuts[:-1], step=pd.Timedelta("1s"))
+    anywhere = cases.whole(-60, 100).map(lambda n: begin + pd.Timedelta(hours=n))
+    before = cases.whole(1, 60).map(lambda n: begin - pd.Timedelta(hours=n))
+    later = st.sampled_from([5, 1, 30, 400])
+    columns = {
+        "decided_at": (before | on | anywhere, cases.UTC),
+        "labelled_at": (starts | anywhere, cases.UTC),
+        "hours": (later, int),
+        "never": (st.sampled_from([False, False, False, True]), bool),
+    }
+    rows = draw(cases.table(columns, equal=True))
+    soonest = rows.decided_at + pd.Timedelta("10min")
+    after = rows.decided_at + pd.to_timedelta(rows.hours, unit="h")
+    labelled = rows.labelled_at.where(rows.labelled_at >= soonest, after).where(~rows.never)
+    zone = draw(st.sampled_from(["UTC", "America/New_York"]))
+    return rows.decided_at, labelled, [cut.tz_convert(zone) for cut in cuts]
 
 
 KNOWN, ASKED = (
@@ -287,6 +557,36 @@ expanding_windows.mistake(
     new="windows.append((list(known.index[known]), list(asked.index[asked])))",
 )
 expanding_windows.mistake(
+    "a window in which nothing trains is left out",
+    fails="empty_windows",
+    old="windows.append((np.flatnonzero(known), np.flatnonzero(asked)))",
+    new="windows += [(np.flatnonzero(known), np.flatnonzero(asked))] * int(known.any())",
+)
+expanding_windows.mistake(
+    "only what is labelled by the end of its window is tested",
+    fails="labelled_later",
+    old=" & labelled_at.notna()",
+    new=" & (labelled_at <= end)",
+)
+expanding_windows.mistake(
+    "masks instead of positions",
+    fails="one_window",
+    old="windows.append((np.flatnonzero(known), np.flatnonzero(asked)))",
+    new="windows.append((known.to_numpy(), asked.to_numpy()))",
+)
+expanding_windows.mistake(
+    "positions as numbers with a point",
+    fails="no_masks",
+    old="windows.append((np.flatnonzero(known), np.flatnonzero(asked)))",
+    new="windows.append((np.flatnonzero(known) * 1.0, np.flatnonzero(asked) * 1.0))",
+)
+expanding_windows.mistake(
+    "positions in the order of the decisions, not of the rows",
+    fails="any_flights",
+    old="windows = []",
+    new="order = decided_at.argsort(kind='stable')\n    decided_at, labelled_at = decided_at.iloc[order], labelled_at.iloc[order]\n    windows = []",
+)
+expanding_windows.mistake(
     "flights that never get a label are tested",
     fails="never",
     old=" & labelled_at.notna()",
@@ -331,11 +631,15 @@ def flight_by_flight(decided_at, labelled_at, cuts):
 def gain_is_real(tuned, later):
     """Was the tuned gain real? True or False: a check that a release must pass.
 
-    Both tables have a row a day (the index) and a column a candidate: what it saved on
-    that day over the model in service. The tuner took the candidate with the greatest
-    mean in `tuned`. Accept it only if, on days that the tuner did not see, the whole
-    95 % interval of its mean gain lies above zero; `per_day(days, values)` gives that
-    interval, with `.low` and `.high`. The two tables may share days.
+    Both tables have a row a day (the index: dates, numbers or text, each once) and a
+    column a candidate: what it saved on that day over the model in service, in any unit.
+    The tuner took the candidate with the greatest mean in `tuned`, even if that is below
+    zero. Accept it if, on the days of `later` that the tuner did not see, the whole 95 %
+    interval of its mean gain lies above zero, and only then; nothing else counts.
+    `per_day(days, values)` gives that interval, with `.low` and `.high`. The two tables
+    may share days, have the same candidates, and bear days and candidates in any order;
+    ten days or more of `later` are not in `tuned`. Another way to the interval is as
+    good: no case is so close that the draws decide.
     """
     choice = tuned.mean().idxmax()  # blank
     fresh = later.loc[~later.index.isin(tuned.index), choice]  # blank
@@ -477,6 +781,134 @@ def accepts_rare(answer: Answer) -> None:
     _verdict(answer, _rare(), True, "the tuner took the greatest mean, and that one's gain holds")
 
 
+@gain_is_real.claim("it catches a choice that changes nothing on any later day")
+def catches_nothing(answer: Answer) -> None:
+    tuned, later = _real()
+    later[tuned.mean().idxmax()] = 0.0
+    why = "on the later days it saves nothing at all: nought is not above nought"
+    _verdict(answer, (tuned, later), False, why)
+
+
+_MEANS = {"gain": 4.0, "tie": 1.0, "loss": -4.0}  # in standard errors of the mean
+
+
+def _around(mean: float, noise: Array) -> Array:
+    """Noise, moved so that its mean is as many standard errors."""
+    made: Array = noise - noise.mean() + mean * noise.std() / np.sqrt(len(noise))
+    return made
+
+
+def _fresh(tuned: pd.DataFrame, later: pd.DataFrame) -> pd.DataFrame:
+    return later[~later.index.isin(tuned.index)]
+
+
+@gain_is_real.generated(
+    "any candidates on any days",
+    marks={
+        "another candidate is better on the new days": lambda tuned, later: (
+            _fresh(tuned, later).mean().idxmax() != tuned.mean().idxmax()
+        ),
+        "the tables share days": lambda tuned, later: later.index.isin(tuned.index).any(),
+        "the greatest mean in `tuned` is below zero": lambda tuned, later: tuned.mean().max() < 0,
+        "the gain in `tuned` could be chance, too": lambda tuned, later: (
+            per_day(tuned.index, tuned[tuned.mean().idxmax()]).low <= 0
+        ),
+        "the columns stand in another order in `later`": lambda tuned, later: [*tuned] != [*later],
+        "the gains are thousandths": lambda tuned, later: tuned.abs().max().max() < 0.1,
+        "the mean and the median of `tuned` choose another candidate": lambda tuned, later: (
+            tuned.mean().idxmax() != tuned.median().idxmax()
+        ),
+        "new days lie before the last tuned one": lambda tuned, later: (
+            _fresh(tuned, later).index < tuned.index.max()
+        ).any(),
+        "there are more new days than tuned ones": lambda tuned, later: (
+            len(_fresh(tuned, later)) > len(tuned)
+        ),
+        "there is one candidate": lambda tuned, later: len(tuned.columns) == 1,
+    },
+    count=60,
+    steps=60,
+)
+def any_candidates(draw):
+    """Simulated: the choice gains, ties or loses on the new days, by far; the others do as they like."""
+    rng = np.random.default_rng(draw(cases.whole(0, 99)))
+    names = [f"c{i}" for i in range(draw(cases.whole(1, 4)))]
+    days, new = draw(st.sampled_from([8, 20, 40])), draw(st.sampled_from([12, 30, 60]))
+    top = draw(st.sampled_from([1.0, 5.0, 0.1, -0.3]))
+    tuned = _noise_of(draw, rng, days, names)
+    tuned += top - tuned.mean() - np.linspace(0, 0.8, len(names))
+    later = _noise_of(draw, rng, new, names)
+    for name in names:
+        mean = _MEANS[draw(st.sampled_from([*_MEANS]))]
+        later[name] = _around(mean, later[name].to_numpy())
+    index = draw(st.sampled_from([_dates, _numbers, _texts]))(days + new)
+    if draw(st.booleans()):
+        index = pd.Index(rng.permutation(index))
+    tuned, later = tuned.round(2), later.round(2)
+    tuned.index, later.index = index[:days], index[days:]
+    shared = tuned.head(draw(st.sampled_from([0, 0, days, days // 2])))
+    scale = draw(st.sampled_from([1.0, 0.001, 1000.0]))
+    order = draw(st.permutations(names))
+    later = pd.concat([shared, later]).sample(frac=1, random_state=draw(cases.whole(0, 9)))
+    return tuned[draw(st.permutations(names))] * scale, later[order] * scale
+
+
+def _noise_of(draw: cases.Draw, rng: np.random.Generator, days: int, names: Any) -> pd.DataFrame:
+    """Noise a day and a candidate: normal, or with a few days that outweigh the others, for better or worse."""
+    noise = pd.DataFrame(rng.normal(size=(days, len(names))), columns=names)
+    for name in names:
+        noise.loc[::5, name] += draw(st.sampled_from([0.0, 0.0, 6.0, -6.0]))
+    return noise
+
+
+def _dates(count: int) -> pd.Index:
+    return pd.date_range("2023-05-01", periods=count)
+
+
+def _numbers(count: int) -> pd.Index:
+    return pd.Index(range(100, 100 + count))
+
+
+def _texts(count: int) -> pd.Index:
+    return pd.Index([f"day {i:03}" for i in range(count)])
+
+
+gain_is_real.mistake(
+    "the gain must be sure on the tuned days as well",
+    fails="any_candidates",
+    old="per_day(fresh.index, fresh).low > 0",
+    new="min(per_day(f.index, f).low for f in (fresh, tuned[choice])) > 0",
+)
+gain_is_real.mistake(
+    "no loss is a gain",
+    fails="catches_nothing",
+    old="per_day(fresh.index, fresh).low > 0",
+    new="per_day(fresh.index, fresh).low >= 0",
+)
+gain_is_real.mistake(
+    "a gain of less than a twentieth is none, whatever the unit",
+    fails="any_candidates",
+    old="per_day(fresh.index, fresh).low > 0",
+    new="per_day(fresh.index, fresh).low > 0.05",
+)
+gain_is_real.mistake(
+    "columns are taken by their place",
+    fails="any_candidates",
+    old="later.loc[~later.index.isin(tuned.index), choice]",
+    new="later[~later.index.isin(tuned.index)].iloc[:, list(tuned).index(choice)]",
+)
+gain_is_real.mistake(
+    "half of the gain must be left",
+    fails="any_candidates",
+    old="per_day(fresh.index, fresh).low > 0",
+    new="per_day(fresh.index, fresh).low > 0 and fresh.mean() >= tuned[choice].mean() / 2",
+)
+gain_is_real.mistake(
+    "only days after the last tuned one are new",
+    fails="any_candidates",
+    old="later.loc[~later.index.isin(tuned.index), choice]",
+    new="later.loc[later.index > min(tuned.index.max(), later.index.sort_values()[-3]), choice]",
+)
 gain_is_real.mistake(
     "the days that chose it confirm it",
     fails="catches_luck",
@@ -560,13 +992,16 @@ def by_hand(tuned, later):
 def reproduce(record, rows, now):
     """Train again the model that a run's record describes.
 
-    A tracking store keeps parameters as text, so all values of `record` are text:
-    `data` and `code`, the versions; `trained_until`, a moment in UTC: rows whose label
-    was known by then were trained on (`labelled_at` of `rows`); `columns`, in their
-    order, joined by commas. Everything else is an option of `boosted`: numbers or
-    truth values, written as Python writes them. `now` holds the versions of today.
-    Where either differs, give None: a model of other data or code is no reproduction.
-    Else give the fitted model.
+    A tracking store keeps parameters as text, so all values of `record` are text, and
+    its keys stand in any order: `data` and `code`, the versions; `trained_until`, a
+    moment in UTC: rows whose label was known by then, or at that very moment, were
+    trained on, in the order of `rows` (`labelled_at`, missing where a flight never got a
+    label); `columns`, in their order, joined by commas. Everything else, possibly
+    nothing, is an option of `boosted`, whichever it has: numbers or truth values,
+    written as Python writes them, such as 1e-05 or False. `now` holds the versions of
+    today. Where either differs, in a single letter, give None: a model of other data or
+    code is no reproduction. Else give the fitted model: its scores must be those of the
+    run to a millionth.
     """
     others = ["data", "code", "trained_until", "columns"]
     same = all(record[what] == now[what] for what in ("data", "code"))  # blank
@@ -661,6 +1096,111 @@ def other_versions(answer: Answer) -> None:
     expect(answer({**RECORD, "code": "900150983cd2"}, _rows(), dict(NOW)), None)
 
 
+_OPTIONS = {
+    "learning_rate": ["0.3", "1e-01", "1"],
+    "max_leaf_nodes": ["4", "31"],
+    "min_samples_leaf": ["20", "90"],
+    "max_features": ["0.4"],
+    "l2_regularization": ["50.0"],
+    "max_bins": ["8"],
+    "early_stopping": ["False", "True"],
+    "validation_fraction": ["0.4"],
+    "random_state": ["7", "12"],
+}
+_COLUMNS = "dep_minute hour_flights visib temp humid distance origin_left_late_3h carrier origin"
+
+
+@cache
+def _few_rows() -> pd.DataFrame:
+    """A tenth of the rows, in no order, and some flights that never landed."""
+    rows = _rows().sample(600, random_state=0)
+    never = rows.iloc[::50].assign(late=np.nan, labelled_at=pd.NaT)
+    made = pd.concat([rows, never]).sample(frac=1, random_state=1)
+    return made.assign(labelled_at=pd.to_datetime(made.labelled_at, utc=True))
+
+
+def _scored(answer: Answer, record: dict[str, str], now: dict[str, str]) -> Any:
+    """What the model scores the flights that landed; None where there is no model."""
+    model = answer(record, _few_rows(), now)
+    return None if model is None else model.predict(_few_rows().dropna(subset=["late"])[::4])
+
+
+@reproduce.generated(
+    "any record, on six hundred flights",
+    run=_scored,
+    same=Same(1e-6),
+    marks={
+        "the versions are those of today": lambda record, now: (
+            (record["data"], record["code"]) == (now["data"], now["code"])
+        ),
+        "a version differs in its last letter only": lambda record, now: any(
+            record[key][:-1] == now[key][:-1] and record[key] != now[key] for key in now
+        ),
+        "a label was known at the very moment": lambda record, now: (
+            pd.Timestamp(record["trained_until"], tz="UTC") in set(_few_rows().labelled_at)
+        ),
+        "a truth value is among the options": lambda record, now: "early_stopping" in record,
+        "an option is written with an exponent": lambda record, now: (
+            record.get("learning_rate") == "1e-01"
+        ),
+        "a name is among the columns": lambda record, now: (
+            "carrier" in record["columns"] or "origin" in record["columns"].split(",")
+        ),
+        "the columns are not sorted": lambda record, now: (
+            record["columns"].split(",") != sorted(record["columns"].split(","))
+        ),
+        "there is one column": lambda record, now: "," not in record["columns"],
+        "the options come last in the record": lambda record, now: list(record)[-1] in _OPTIONS,
+    },
+    count=40,
+    steps=30,
+)
+def any_record(draw):
+    columns = draw(cases.some(st.sampled_from(_COLUMNS.split()), 1, 5, unique=True))
+    labelled = _few_rows().labelled_at.dropna().sort_values()[100:]
+    until = draw(cases.near(*labelled[::100], step=pd.Timedelta("1min")))
+    how = draw(st.sampled_from(["%Y-%m-%d %H:%M", "%Y-%m-%d %H:%M:%S"]))
+    options = draw(cases.some(st.sampled_from([*_OPTIONS]), 0, 4, unique=True))
+    versions = draw(st.sampled_from([NOW] * 4 + [*_OTHER_VERSIONS]))
+    record = {
+        **versions,
+        "columns": ",".join(columns),
+        "trained_until": f"{until:{how}}",
+        "max_iter": draw(st.sampled_from(["3", "8"])),
+        **{name: draw(st.sampled_from(_OPTIONS[name])) for name in options},
+    }
+    return draw(cases.reordered(record)), dict(NOW)
+
+
+_OTHER_VERSIONS = [
+    {**NOW, "data": NOW["data"][:-1] + "1"},
+    {**NOW, "code": NOW["code"][:-1] + "1"},
+    {"data": NOW["code"], "code": NOW["data"]},
+]
+reproduce.mistake(
+    "a version is compared by its first letters",
+    fails="any_record",
+    old="record[what] == now[what]",
+    new="record[what][:7] == now[what][:7]",
+)
+reproduce.mistake(
+    "what is no number is true",
+    fails="any_record",
+    old="literal_eval(text)",
+    new="literal_eval(text) if text[0].isdigit() else bool(text)",
+)
+reproduce.mistake(
+    "the label that arrived at the moment itself is left out",
+    fails="as_of_then",
+    old="rows.labelled_at <= until",
+    new="rows.labelled_at < until",
+)
+reproduce.mistake(
+    "the versions, the moment and the columns come last in a record",
+    fails="settings_matter",
+    old="for k, text in record.items() if k not in others",
+    new="for k, text in list(record.items())[:-4]",
+)
 OPTIONS = "{k: literal_eval(text) for k, text in record.items() if k not in others}"
 reproduce.mistake(
     "the data is compared, the code is not",
@@ -715,6 +1255,13 @@ reproduce.mistake(
     fails="settings_matter",
     old=OPTIONS,
     new='{k: literal_eval(record[k]) for k in ("max_iter", "learning_rate", "max_features", "random_state")}',
+)
+
+
+reproduce.equivalent(
+    "pandas compares moments in UTC with a text as with that moment in UTC",
+    old='pd.Timestamp(record["trained_until"], tz="UTC")',
+    new='record["trained_until"]',
 )
 
 
