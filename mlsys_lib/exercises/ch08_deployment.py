@@ -7,8 +7,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from hypothesis import strategies as st
 
 from mlsys_lib import World
+from mlsys_lib.exercises import cases
 from mlsys_lib.exercises.checker import Answer, exercise, expect
 from mlsys_lib.models import Signature
 from mlsys_lib.world import examples
@@ -28,12 +30,13 @@ from mlsys_lib.world import examples
 def percentiles(log, every, wanted):
     """Percentiles of the time that users waited, from the log of a load test.
 
-    Request k (0, 1, 2, ...) was due at k * every ms. `log` has a row a request, in any
-    order: its k, and when it was sent and answered, in ms since the start. The tester
-    sends one request at a time, so whenever the service stalls, the next ones are sent
-    late. A request that was never answered (answered is missing) waited for ever:
-    math.inf. Give a dict of q to the q-th percentile, for each q in `wanted`: the
-    smallest waiting time that at least q % of the requests did not exceed.
+    Request k (0, 1, 2, ...) was due at k * every ms. `log` has a row a request (one or
+    more, in any order and with any index): its k, and when it was sent and answered,
+    in ms since the start. The tester sends one request at a time, so whenever the
+    service stalls, the next ones are sent late. A request that was never answered
+    (answered is missing) waited for ever: math.inf. Give a dict of q to the q-th
+    percentile, for each q in `wanted` (above 0, up to 100, whole or not): the smallest
+    waiting time that at least q % of the requests did not exceed, not rounded.
     """
     waited = log.answered - log.k * every  # blank
     waited = np.sort(waited.fillna(math.inf))  # blank
@@ -85,6 +88,61 @@ def own_interval(answer: Answer) -> None:
     expect(answer(log, 25, [50, 75, 100]), {50: 2.0, 75: 3.0, 100: 4.0})
 
 
+@st.composite
+def _load_test(draw: cases.Draw) -> tuple[pd.DataFrame, float]:
+    """The log of a tester that waits for each answer, or gives up, before it sends the next; and its interval."""
+    every = draw(st.sampled_from([10, 25, 2.5, 1000]))
+    share = st.sampled_from([0.5, 0.25, 0.999, 1.0, 1.0004, 1.5, 4.0, 0.1237])
+    rows, free = [], 0.0
+    for k, (taken, lost) in enumerate(draw(cases.some(st.tuples(share, st.booleans()), 1, 9))):
+        sent = max(free, k * every)
+        free = sent + taken * every
+        rows.append((k, sent, math.nan if lost and taken > 1 else free))
+    log = pd.DataFrame(rows, columns=["k", "sent", "answered"])
+    log = log.iloc[draw(st.permutations(range(len(log))))]
+    return log.set_axis(draw(cases.index(len(log)))), every
+
+
+@percentiles.generated(
+    "any load test",
+    marks={
+        "a request was sent late": lambda log, every, wanted: (log.sent > log.k * every).any(),
+        "a request was never answered": lambda log, every, wanted: log.answered.isna().any(),
+        "the rows are not in the order of sending": lambda log, every, wanted: (
+            not log.k.is_monotonic_increasing
+        ),
+        "q % of the requests are a whole number of them": lambda log, every, wanted: any(
+            q * len(log) % 100 == 0 for q in wanted
+        ),
+        "a wait has more than three decimals": lambda log, every, wanted: (
+            ((log.answered - log.k * every).round(3) - (log.answered - log.k * every)).abs() > 1e-6
+        ).any(),
+        "a q is not whole": lambda log, every, wanted: any(q % 1 for q in wanted),
+        "nothing is wanted": lambda log, every, wanted: not wanted,
+    },
+    count=60,
+)
+def any_load_test(draw):
+    log, every = draw(_load_test())
+    steps = [100 * i / len(log) for i in range(1, len(log) + 1)]
+    on = [int(q) for q in steps if q % 1 == 0]
+    beside = [q + 0.5 * way for q in on for way in (-1, 1) if q + 0.5 * way <= 100]
+    q = cases.whole(1, 100) | st.sampled_from([50, 99, 100, 99.9, 0.5, *on, *beside])
+    return log, every, draw(cases.some(q, 0, 3, unique=True))
+
+
+percentiles.mistake(
+    "a row's place is its request's number",
+    fails="any_load_test",
+    old="log.k * every",
+    new="log.index.to_series(log.index) * every",
+)
+percentiles.mistake(
+    "waits are rounded, as they stand on the screen",
+    fails="any_load_test",
+    old="float(waited[place[q] - 1])",
+    new="round(float(waited[place[q] - 1]), 3)",
+)
 percentiles.mistake(
     "the wait begins when the tester gets round to sending",
     fails="stalled",
