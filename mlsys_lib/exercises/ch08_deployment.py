@@ -125,9 +125,9 @@ def _load_test(draw: cases.Draw) -> tuple[pd.DataFrame, float]:
 def any_load_test(draw):
     log, every = draw(_load_test())
     steps = [100 * i / len(log) for i in range(1, len(log) + 1)]
-    on = [int(q) for q in steps if q % 1 == 0]
-    beside = [q + 0.5 * way for q in on for way in (-1, 1) if q + 0.5 * way <= 100]
-    q = cases.whole(1, 100) | st.sampled_from([50, 99, 100, 99.9, 0.5, *on, *beside])
+    beside = {math.floor(step + way) for step in steps for way in (0, 0.99)} - {0}
+    tenths = [q + 0.1 * way for q in beside for way in (-1, 1) if q + 0.1 * way <= 100]
+    q = cases.whole(1, 100) | st.sampled_from([50, 99, 100, 99.9, 0.5, *sorted(beside), *tenths])
     return log, every, draw(cases.some(q, 0, 3, unique=True))
 
 
