@@ -1,7 +1,7 @@
 """Exercises of chapter 08, deployment."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 from typing import Any
 
@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mlsys_lib import World
 from mlsys_lib.exercises import cases
-from mlsys_lib.exercises.checker import Answer, exercise, expect
+from mlsys_lib.exercises.checker import Answer, Same, exercise, expect
 from mlsys_lib.models import Signature
 from mlsys_lib.world import examples
 
@@ -219,11 +219,12 @@ def scored(package, rows):
     """The probabilities of a table of flights, as the service gives them one by one.
 
     The service sends each row alone through `package.signature.vector` and
-    `package.score`. Give the same numbers as a Series with the index of `rows`, from
-    one call of `package.score` on a matrix: float32, a row a flight, a column for each
-    of `package.signature.columns`, in that order. Columns that have names enter as the
-    code that each name has in `column.codes`; a name that is not there, and a missing
-    value, are NaN.
+    `package.score`. Give the same numbers, not rounded, as a Series with the index of
+    `rows`, from one call of `package.score` on a matrix: float32, a row a flight, a
+    column for each of `package.signature.columns`, in that order. `rows` has these
+    columns in any order, others among them, and may have no row. Columns that have
+    names enter as the code that each name has in `column.codes`; a name that is not
+    there, and a missing value, are NaN.
     """
     columns = package.signature.columns
     matrix = np.full((len(rows), len(columns)), np.nan, np.float32)
@@ -233,17 +234,33 @@ def scored(package, rows):
     return pd.Series(package.score(matrix), rows.index)  # blank
 
 
+_SEEN = pd.DataFrame(
+    {
+        "carrier": ["AA", "DL", "UA"],
+        "visib": [0.2, 5.0, 10.0],
+        "left_late": [0.1, 0.4, 0.9],
+        "origin": ["EWR", "JFK", "LGA"],
+        "temp": [14.3, 55.9, 91.0],
+        "dest": ["BOS", "MIA", "ORD"],
+        "distance": [187, 1096, 2475],
+    }
+)
+
+
 class _Toy:
     """A package whose score sees every column, every gap and the difference between float32 and float64."""
 
-    def __init__(self) -> None:
-        seen = pd.DataFrame({"carrier": ["AA", "DL", "UA"], "visib": [0.2, 5.0, 10.0]})
-        seen = seen.assign(left_late=[0.1, 0.4, 0.9])
-        self.signature = Signature.of(seen, columns=["carrier", "visib", "left_late"])
+    def __init__(self, columns: Iterable[str] = ("carrier", "visib", "left_late")) -> None:
+        self.signature = Signature.of(_SEEN, columns=columns)
+
+    def __repr__(self) -> str:
+        return f"<package of {', '.join(self.signature.names)}>"
 
     def score(self, matrix: Any) -> Any:
-        known = np.where(np.isnan(matrix), [0.55, 0.31, 0.17], matrix)
-        return (known[:, 0] * 7 + known[:, 1] + (known[:, 2] > np.float64(0.1)) * 3 + 0.5) / 50
+        total = np.zeros(len(matrix))
+        for place, values in enumerate(np.asarray(matrix, float).T):
+            total += np.sqrt(2 + place) * np.where(np.isnan(values), 0.17 + place, values)
+        return total * 100_003 % 1  # of a sum's last digits, so that what is nearly the same is not
 
 
 def _flights(**columns: Any) -> pd.DataFrame:
@@ -257,11 +274,8 @@ def _flights(**columns: Any) -> pd.DataFrame:
 
 
 def _as_served(answer: Answer, rows: pd.DataFrame) -> None:
-    package = _Toy()
-    records: list[Any] = rows.to_dict("records")
-    one_by_one = [float(package.score(package.signature.vector(row))[0]) for row in records]
     got = answer(_Toy(), rows)
-    expect(np.asarray(got, float) if len(rows) else list(got), one_by_one, tolerance=1e-12)
+    expect(got if len(rows) else list(got), _one_by_one(_Toy(), rows).tolist())
 
 
 @scored.claim("a flight alone in its table has the probability that the service gives")
@@ -312,7 +326,75 @@ def once(answer: Answer) -> None:
     expect(shapes, [(4, 3)])
 
 
+def _one_by_one(package: Any, rows: pd.DataFrame) -> pd.Series:
+    """What the service answers."""
+    records: list[Any] = rows.to_dict("records")
+    answers = [float(package.score(package.signature.vector(row))[0]) for row in records]
+    return pd.Series(answers, rows.index, float)
+
+
+def _has(column: str, *known: str) -> Callable[[Any, pd.DataFrame], bool]:
+    """Whether the package uses the column, and it holds a name that is none of those known."""
+    return lambda package, rows: (
+        column in package.signature.names and bool((~rows[column].dropna().isin(known)).any())
+    )
+
+
+@scored.generated(
+    "any package and any flights",
+    truth=_one_by_one,
+    same=Same(index=True),
+    marks={
+        "training has not seen an airline": _has("carrier", *_SEEN.carrier),
+        "training has not seen a destination": _has("dest", *_SEEN.dest),
+        "a name is missing": lambda package, rows: (
+            rows[["carrier", "origin", "dest"]].isna().any(axis=None)
+        ),
+        "a number is missing": lambda package, rows: (
+            rows[["visib", "left_late", "temp"]].isna().any(axis=None)
+        ),
+        "its columns stand in another order than those of the table": lambda package, rows: (
+            [c for c in rows if c in package.signature.names] != package.signature.names
+        ),
+        "it has no column of names": lambda package, rows: (
+            not any(column.names for column in package.signature.columns)
+        ),
+    },
+)
+def any_package(draw):
+    columns = {
+        "carrier": (cases.names("AA", "DL", "UA", "YX", "0", missing=True), object),
+        "visib": (cases.figures(0, 10, on=[0.1], step=0.05, missing=True), float),
+        "left_late": (cases.probabilities(missing=True), float),
+        "origin": (cases.names("EWR", "JFK", "LGA", missing=True), object),
+        "temp": (cases.figures(-5, 99, step=0.1, missing=True), float),
+        "dest": (cases.names("MIA", "BOS", "ORD", "SFO", "bos", missing=True), object),
+        "distance": (cases.whole(80, 4983), int),
+    }
+    rows = draw(cases.table(draw(cases.reordered(columns)), most=6))
+    used = draw(cases.some(st.sampled_from(list(columns)), 1, 5, unique=True))
+    return _Toy(used), rows
+
+
 WHOLE = "values.map(column.codes) if column.names else values"
+scored.mistake(
+    "rounded to six decimals, as the log has them",
+    fails="alone",
+    old="pd.Series(package.score(matrix), rows.index)",
+    new="pd.Series(package.score(matrix), rows.index).round(6)",
+)
+scored.mistake(
+    "a missing name is a name of its own, the last",
+    fails="any_package",
+    old=WHOLE,
+    new="values.map(column.codes).mask(values.isna(), len(column.codes)) if column.names else values",
+)
+scored.mistake(
+    "only airlines have names",
+    fails="any_package",
+    old=WHOLE,
+    new='values.map(column.codes) if column.name == "carrier" else pd.to_numeric(values, errors="coerce")',
+)
 scored.mistake(
     "the columns are taken in the order of the table",
     fails="alone",
