@@ -486,13 +486,14 @@ def answered(rungs, flight, now):
     """Answer from the best rung that holds, and say which it was.
 
     `rungs` is a list of (name, source, useful_for), the best first. `source(flight)`
-    gives (probability, as_of), or raises anything at all; as_of is the moment (in
-    minutes, as `now`) that its features describe, or None if it uses nothing that ages.
-    A rung is "broken" if its source raises or its probability is no number from 0 to
-    1. It is "stale" if it is older than useful_for minutes, or younger than now. Give
-    a dict: probability, rung (its name), age in minutes (0 if nothing ages), and
-    skipped: a dict of the reason, for each rung above. Ask no rung below the one that
-    holds. The last rung holds always.
+    gives (probability, as_of), or raises an Exception of any kind; as_of is the moment
+    (in minutes, as `now`) that its features describe, or None if it uses nothing that
+    ages. A rung is "broken" if its source raises or its probability is None, NaN or
+    not from 0 to 1. If it is not broken, it is "stale" if it is older than useful_for
+    minutes, or younger than now. Give a dict: probability, rung (its name),
+    age in minutes (0 if nothing ages), nothing rounded, and skipped: a dict of the
+    reason, for each rung above. Ask each rung once, and none below the one that holds.
+    The last rung holds always.
     """
     skipped = {}
     for name, source, useful_for in rungs:
@@ -511,29 +512,48 @@ def answered(rungs, flight, now):
     raise LookupError(f"no rung holds for {flight}: {skipped}")
 
 
-Source = Callable[[str], Any]
-
-
-def _gives(p: float, as_of: float | None = None) -> Source:
-    return lambda flight: (p, as_of)
-
-
-def _raises(error: Exception) -> Source:
-    def source(flight: str) -> Any:
-        raise error
-
-    return source
-
-
-_BASE = ("base_rate", _gives(0.24), math.inf)
 _ASKED = "2013-04-22/DL1685/LGA"
 
 
-_SCHEDULE = _gives(0.31)
+class _Source:
+    """A source of one flight, which counts how often it was asked."""
+
+    def __init__(
+        self, p: float | None, as_of: float | None = None, error: Exception | None = None
+    ) -> None:
+        self.p, self.as_of, self.error = p, as_of, error
+        self.asked = 0
+
+    def __repr__(self) -> str:
+        said = f"gives ({self.p}, {self.as_of})" if self.error is None else f"raises {self.error!r}"
+        return f"<{said}>"
+
+    def __call__(self, flight: str) -> tuple[float | None, float | None]:
+        self.asked += 1
+        if flight != _ASKED:
+            raise KeyError(flight)
+        if self.error is not None:
+            raise self.error
+        return self.p, self.as_of
 
 
-def _rungs(first: Source, second: Source = _SCHEDULE) -> list[tuple[str, Source, float]]:
-    return [("stream", first, 30), ("schedule", second, math.inf), _BASE]
+def _gives(p: float | None, as_of: float | None = None) -> _Source:
+    return _Source(p, as_of)
+
+
+def _raises(error: Exception) -> _Source:
+    return _Source(None, error=error)
+
+
+Rungs = list[tuple[str, _Source, float]]
+
+
+def _base() -> tuple[str, _Source, float]:
+    return "base_rate", _gives(0.24), math.inf
+
+
+def _rungs(first: _Source, second: _Source | None = None) -> Rungs:
+    return [("stream", first, 30), ("schedule", second or _gives(0.31), math.inf), _base()]
 
 
 @answered.claim("a source of ten minutes ago answers, and the answer says so")
@@ -573,7 +593,7 @@ def from_the_future(answer: Answer) -> None:
 @answered.claim("what is no probability (NaN, 1.7, None) is broken, not an answer")
 def no_probability(answer: Answer) -> None:
     for p in (math.nan, 1.7, -0.1, None):
-        got = answer(_rungs(_gives(p, 890)), _ASKED, 900)  # type: ignore[arg-type]
+        got = answer(_rungs(_gives(p, 890)), _ASKED, 900)
         expect(
             got,
             {"probability": 0.31, "rung": "schedule", "age": 0, "skipped": {"stream": "broken"}},
@@ -593,21 +613,21 @@ def zero(answer: Answer) -> None:
     expect(got, {"probability": 0.0, "rung": "stream", "age": 0, "skipped": {}})
 
 
-@answered.claim("no rung below the one that holds is asked")
+def _asked(rungs: Rungs) -> list[str]:
+    """The names of the rungs that were asked, as often as they were."""
+    return [name for name, source, _ in rungs for _ in range(source.asked)]
+
+
+@answered.claim("no rung is asked twice, and none below the one that holds")
 def asks_no_more(answer: Answer) -> None:
-    asked = []
-
-    def costly(flight: str) -> Any:
-        asked.append(flight)
-        return 0.31, None
-
-    answer(_rungs(_gives(0.62, 890), costly), _ASKED, 900)
-    expect(asked, [])
+    rungs = _rungs(_gives(0.62, 890))
+    answer(rungs, _ASKED, 900)
+    expect(_asked(rungs), ["stream"])
 
 
 @answered.claim("each rung has its own limit, and minute 0 is a moment like any other")
 def own_limit(answer: Answer) -> None:
-    rungs = [("feeds", _gives(0.62, 0), 60), _BASE]
+    rungs = [("feeds", _gives(0.62, 0), 60), _base()]
     got = answer(rungs, _ASKED, 45)
     expect(got, {"probability": 0.62, "rung": "feeds", "age": 45, "skipped": {}})
     got = answer(rungs, _ASKED, 61)
@@ -615,7 +635,92 @@ def own_limit(answer: Answer) -> None:
     expect(got, {"probability": 0.24, "rung": "base_rate", "age": 0, "skipped": skipped})
 
 
+def _run_rungs(answer: Answer, rungs: Rungs, flight: str, now: float) -> Any:
+    """What is answered, and which rungs were asked for it."""
+    made = answer(rungs, flight, now)
+    return {**made, "rungs asked": _asked(rungs)} if isinstance(made, dict) else made
+
+
+def _ages(rungs: Rungs, flight: str, now: float) -> list[tuple[float, float]]:
+    """The age of each rung that ages, and how old it may be."""
+    return [(now - s.as_of, useful) for _, s, useful in rungs if s.as_of is not None]
+
+
+@answered.generated(
+    "any rungs at any moment",
+    run=_run_rungs,
+    marks={
+        "features are younger than now": lambda *given: any(age < 0 for age, _ in _ages(*given)),
+        "features are just as old as they may be": lambda *given: any(
+            age == useful for age, useful in _ages(*given)
+        ),
+        "features are of minute 0": lambda rungs, flight, now: any(
+            s.as_of == 0 for _, s, _ in rungs
+        ),
+        "a source raises": lambda rungs, flight, now: any(s.error for _, s, _ in rungs),
+        "a probability is just 0 or 1": lambda rungs, flight, now: any(
+            s.p in (0, 1) for _, s, _ in rungs
+        ),
+        "a probability is None, NaN or infinite": lambda rungs, flight, now: any(
+            s.error is None and (s.p is None or not math.isfinite(s.p)) for _, s, _ in rungs
+        ),
+        "a rung is broken, and its features are no longer useful": lambda rungs, flight, now: any(
+            s.as_of is not None and not 0 <= now - s.as_of <= useful
+            for _, s, useful in rungs
+            if s.p is None or not 0 <= s.p <= 1
+        ),
+        "there is one rung": lambda rungs, flight, now: len(rungs) == 1,
+    },
+    count=80,
+)
+def any_rungs(draw):
+    now = draw(st.sampled_from([900, 0, 45, 61.5, 12_345]))
+    good = st.just(0.31) | cases.figures(0, 1, on=[0.0, 1.0], step=0.0001)
+    bad = st.sampled_from([None, math.nan, math.inf, -math.inf, 1.0001, -0.0001, 62.0])
+    errors = [OSError("refused"), KeyError("weather"), ZeroDivisionError(), AssertionError()]
+    names = draw(
+        cases.some(cases.names("stream", "feeds", "yesterday", "schedule"), 0, 4, unique=True)
+    )
+    rungs = []
+    for name in names:
+        useful = draw(st.sampled_from([30, 5, 0, 4000, math.inf]))
+        edge = now - useful if useful < math.inf else now
+        as_of = draw(
+            cases.near(edge, now, step=0.25) | st.sampled_from([None, 0, now - 10, now - 3000])
+        )
+        p, error = draw(good | good | bad), draw(st.sampled_from([*[None] * 12, *errors]))
+        rungs.append((name, _Source(None if error else p, as_of, error), useful))
+    last = draw(st.sampled_from([None, now, now - 24 * 60]))
+    return [*rungs, ("base_rate", _gives(draw(good), last), 24 * 60)], _ASKED, now
+
+
 _HELD = 'return {"probability": p, "rung": name, "age": age, "skipped": skipped}'
+answered.mistake(
+    "how far features lie from now counts, and not on which side",
+    fails="any_rungs",
+    old="age = 0 if as_of is None else now - as_of",
+    new="age = 0 if as_of is None else abs(now - as_of)",
+)
+answered.mistake(
+    "the probability is rounded for the screen",
+    fails="any_rungs",
+    old='"probability": p',
+    new='"probability": round(p, 2)',
+)
+answered.mistake(
+    "stale is asked before broken",
+    fails="any_rungs",
+    old='        if not (isinstance(p, float) and 0 <= p <= 1):\n            skipped[name] = "broken"\n'
+    '        elif not 0 <= age <= useful_for:\n            skipped[name] = "stale"\n',
+    new='        if not 0 <= age <= useful_for:\n            skipped[name] = "stale"\n'
+    '        elif not (isinstance(p, float) and 0 <= p <= 1):\n            skipped[name] = "broken"\n',
+)
+answered.mistake(
+    "the source is asked anew for each of the two that it gives",
+    fails="asks_no_more",
+    old="p, as_of = source(flight)",
+    new="p, as_of = source(flight)[0], source(flight)[1]",
+)
 answered.mistake(
     "whatever answers is called the first rung",
     fails="breaks",
@@ -698,6 +803,16 @@ answered.mistake(
             pass
 """,
 )
+
+
+_LOST = 'raise LookupError(f"no rung holds for {flight}: {skipped}")'
+for _other in (
+    'raise f"no rung holds for {flight}: {skipped}"',
+    'raise LookupError(f": {flight}: {skipped}")',
+    'raise LookupError(f"no rung holds for {now}: {skipped}")',
+    'raise LookupError(f"no rung holds for {flight}broken{skipped}")',
+):
+    answered.equivalent("the last rung holds always", old=_LOST, new=_other)
 
 
 @answered.alternative
