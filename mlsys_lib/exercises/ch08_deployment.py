@@ -845,17 +845,20 @@ def by_recursion(rungs, flight, now, skipped=None):
         "Bring both tables to one order by flight_id. Then compare value by value: text exactly, numbers up to "
         "what float32 and six decimals change, and a gap only with a gap.",
         "np.isclose(ours, theirs, rtol=1e-6, atol=1e-6, equal_nan=True); one differing value is enough, and "
-        "online.reindex(columns=offline.columns) gives an absent column as gaps.",
+        "a column that is not in online.columns is found before any value is compared.",
     ]
 )
 def skewed(offline, online):
     """Name the columns, sorted, in which the service saw other values than training.
 
     `offline` has the features as the training pipeline computes them, `online` as the
-    service logged them: the same flights by flight_id, in any order. Columns hold
-    numbers (gaps are NaN) or text. Two differences are honest: the service computes in
-    float32, and its log rounds to six decimals. Any other difference, be it in one
-    flight, is skew. So is a column that the service does not log.
+    service logged them: the same flights (one or more) by flight_id, in any order.
+    Columns hold numbers (gaps are NaN) or text (`offline` has no gaps in it). Two
+    differences are honest: the service computes in float32, and its log rounds to six
+    decimals. They stay below a millionth, or below a millionth of the value where that
+    is more. Any other difference is at least five times as large as that, and is skew,
+    be it in one flight. So is a column that the service does not log. What only the
+    service logs does not count. Give a list of names.
     """
     service = online.set_index("flight_id").reindex(offline.flight_id)  # blank
     found = []
@@ -893,8 +896,40 @@ def _logged(**changed: Any) -> pd.DataFrame:
     return made.sample(frac=1, random_state=0)
 
 
+def _sides(offline: pd.DataFrame, online: pd.DataFrame, name: str) -> tuple[pd.Series, pd.Series]:
+    """A column on both sides, flight by flight."""
+    ours = offline.set_index("flight_id")[name]
+    return ours, online.set_index("flight_id")[name].reindex(ours.index)
+
+
+def _apart(offline: pd.DataFrame, online: pd.DataFrame, name: str) -> pd.Series:
+    """Which flights differ in a column, be it honestly."""
+    ours, theirs = _sides(offline, online, name)
+    return (ours != theirs) & ~(ours.isna() & theirs.isna())
+
+
+def _told(online: pd.DataFrame, name: str, *, missed: bool) -> str:
+    """What a reader should have seen of a column, or should not have taken for skew."""
+    said = f"you {'pass' if missed else 'name'} {name!r}, "
+    if name not in online:
+        return said + "which `online` does not have"
+    apart = _apart(_a_day(), online, name)
+    if not apart.any():
+        return said + "in which all flights agree"
+    first = apart.idxmax()
+    ours, theirs = (side[first] for side in _sides(_a_day(), online, name))
+    return said + (
+        f"in which {apart.sum()} of {len(apart)} flights differ: {first} has {ours!r} in `offline`"
+        f" and {theirs!r} in `online`"
+    )
+
+
 def _found(answer: Answer, online: pd.DataFrame, *names: str) -> None:
-    expect(answer(_a_day().copy(), online), sorted(names))
+    got = answer(_a_day().copy(), online)
+    named = [name for name in got if name in _a_day()] if isinstance(got, list) else []
+    wrong = [_told(online, name, missed=True) for name in names if name not in named]
+    wrong += [_told(online, name, missed=False) for name in named if name not in names]
+    expect(got, sorted(names), because="; ".join(wrong))
 
 
 @skewed.claim("it passes the same values in another order")
@@ -976,7 +1011,148 @@ def slightly_off(answer: Answer) -> None:
     _found(answer, _logged(left_late=shifted), "left_late")
 
 
+_NUMBERS = {
+    "wind_speed": cases.figures(0, 40, step=1.15078, missing=True),
+    "temp": cases.figures(-5, 99, step=0.02, missing=True),
+    "pressure": cases.figures(990, 1035, step=0.1, missing=True),
+    "left_late": st.sampled_from([1 / 3, 2 / 7, 0.0, 1.0, 5 / 12, 1 / 2347, math.nan]),
+}
+
+
+def _through(way: str, values: pd.Series) -> pd.Series:
+    """Values as an honest service logs them."""
+    if "float32" in way:
+        values = values.astype(np.float32)
+    return values.round(6) if "log" in way else values
+
+
+def _changed(draw: cases.Draw, values: pd.Series, *, is_text: bool) -> pd.Series:
+    """Values of which one, two or all are others."""
+    known = np.flatnonzero(values.notna())
+    if not len(known):
+        return values.fillna(0)
+    place, made = draw(st.sampled_from(known.tolist())), values.copy()
+    one = values.iloc[place]
+    others = [i for i in known.tolist() if values.iloc[i] != one]
+    how = draw(st.sampled_from(["one", "one", "lost", "all", *["swapped"] * 2 * bool(others)]))
+    if how == "swapped":
+        other = draw(st.sampled_from(others))
+        made.iloc[[place, other]] = values.iloc[[other, place]].tolist()
+    elif how == "lost":
+        made.iloc[place] = None if is_text else math.nan
+    elif is_text:
+        change = draw(st.sampled_from([str.lower, " {}".format, "{} ".format, "{}2".format]))
+        made.iloc[place] = change(one)
+        made = made.map(change) if how == "all" else made
+    elif how == "all":
+        made = draw(st.sampled_from([made.fillna(0), made * 1.15 / 1.15078]))
+    else:
+        step = draw(st.sampled_from([6e-6, -6e-6, 1e-4, 0.01])) * max(1, abs(one))
+        made.iloc[place] = draw(st.sampled_from([one + step, one + step, -one, 0.0]))
+    return made
+
+
+def _is_told(ours: pd.Series, theirs: pd.Series) -> bool:
+    """Whether each difference is either honest or as large as the statement says."""
+    apart = (ours - theirs.astype(float)).abs() / ours.abs().clip(lower=1)
+    return not apart.between(9e-7, 5e-6).any()
+
+
+def _any(offline: pd.DataFrame, online: pd.DataFrame, holds: Callable[..., Any]) -> bool:
+    """Whether it holds for the two sides of a column."""
+    names = [n for n in offline if n in online and n != "flight_id"]
+    return any(holds(*_sides(offline, online, n)) for n in names)
+
+
+@skewed.generated(
+    "any features of any flights",
+    marks={
+        "a column is not logged": lambda offline, online: not {*offline} <= {*online},
+        "the service logs what training does not have": lambda offline, online: (
+            not {*online} <= {*offline}
+        ),
+        "a gap is on one side only": lambda offline, online: _any(
+            offline, online, lambda ours, theirs: (ours.isna() != theirs.isna()).any()
+        ),
+        "the two sides differ only in whose value it is": lambda offline, online: _any(
+            offline,
+            online,
+            lambda ours, theirs: (
+                sorted(ours.astype(str)) == sorted(theirs.astype(str))
+                and list(ours.astype(str)) != list(theirs.astype(str))
+            ),
+        ),
+        "two numbers differ by little more than is honest": lambda offline, online: _any(
+            offline,
+            online,
+            lambda ours, theirs: (
+                ours.dtype.kind in "if"
+                and (ours - theirs).abs().between(5e-6, 1e-4 * ours.abs().clip(lower=1)).any()
+            ),
+        ),
+        "values went through float32": lambda offline, online: np.float32 in [*online.dtypes],
+        "the flights stand in another order": lambda offline, online: (
+            list(offline.flight_id) != list(online.flight_id)
+        ),
+        "nothing is skewed": lambda offline, online: not skewed.answer(offline, online),
+    },
+    count=80,
+    steps=150,
+)
+def any_features(draw):
+    columns = {
+        "carrier": (cases.names("AA", "DL", "UA"), object),
+        "dest": (cases.names("MIA", "BOS"), object),
+        "distance": (cases.whole(80, 4983), int),
+        **{name: (values, float) for name, values in _NUMBERS.items()},
+    }
+    used = draw(cases.some(st.sampled_from([*columns]), 1, 4, unique=True))
+    offline = draw(cases.table({name: columns[name] for name in used}, 1, 6))
+    offline["flight_id"] = [f"2013-07-08/{n}" for n in draw(st.permutations(range(len(offline))))]
+    way = draw(st.sampled_from(["as it was", "float32", "log", "float32, log"]))
+    online = offline.copy()
+    for name in used:
+        is_text = columns[name][1] is object
+        theirs = offline[name] if is_text else offline[name].astype(float)
+        if draw(st.booleans()):
+            theirs = _changed(draw, theirs, is_text=is_text)
+        theirs = theirs if is_text else _through(way, theirs)
+        if is_text or _is_told(offline[name], theirs):
+            online[name] = theirs
+    if offline[used[0]].notna().any() and draw(st.sampled_from([False, False, False, True])):
+        online = online.drop(columns=used[0])
+    if draw(st.booleans()):
+        online["age"] = 12.5
+    online = online[draw(st.permutations(list(online)))]
+    rows = draw(st.permutations(range(len(online))))
+    return offline, online.iloc[rows].set_axis(draw(cases.index(len(online))))
+
+
 _CLOSE = "np.isclose(ours, theirs, rtol=1e-6, atol=1e-6, equal_nan=True)"
+skewed.mistake(
+    "of names, it counts which there are, and not whose they are",
+    fails="any_features",
+    old="same = ours == service[name].to_numpy()",
+    new="same = np.array([set(ours) == set(service[name])])",
+)
+skewed.mistake(
+    "a space is nothing",
+    fails="any_features",
+    old="same = ours == service[name].to_numpy()",
+    new="same = offline[name].str.strip().to_numpy() == service[name].str.strip().to_numpy()",
+)
+skewed.mistake(
+    "a hundred-thousandth is rounding too",
+    fails="any_features",
+    old=_CLOSE,
+    new="np.isclose(ours, theirs, rtol=1e-5, atol=1e-5, equal_nan=True)",
+)
+skewed.mistake(
+    "what only the service logs is skew too",
+    fails="any_features",
+    old="return sorted(found)",
+    new="return sorted({*found, *online.columns.difference(offline.columns)})",
+)
 skewed.mistake(
     "the tables are compared row by row as they stand",
     fails="other_order",
@@ -1048,6 +1224,26 @@ skewed.mistake(
     fails="places",
     old="same = np.array([False])",
     new="same = np.array([True])",
+)
+
+
+_ANY_LIMIT = "any limit between what is honest and what is skew will do"
+for _limits in (
+    "rtol=2e-6, atol=1e-6",
+    "rtol=5e-7, atol=1e-6",
+    "rtol=1e-6, atol=2e-6",
+    "rtol=1e-6, atol=5e-7",
+):
+    skewed.equivalent(_ANY_LIMIT, old="rtol=1e-6, atol=1e-6", new=_limits)
+skewed.equivalent(
+    "a millionth of the one value or of the other",
+    old="ours, theirs, rtol",
+    new="theirs, ours, rtol",
+)
+skewed.equivalent(
+    "a column holds numbers on both sides, or text on both",
+    old="is_numeric_dtype(offline[name])",
+    new="is_numeric_dtype(online[name])",
 )
 
 
