@@ -1301,53 +1301,36 @@ def architectures():
     }
 
 
-WHY_NOT = {
-    "digest": {
-        "hourly batch": "nobody reads the other twenty-three runs: the mail has gone out",
-        "online, schedule only": "all flights are known beforehand, and it throws last night's delays and weather away",
-        "online, streaming": "a service that is awake all day for one question at five in the morning",
+architectures.choices(
+    {
+        "digest": {
+            "nightly batch": None,
+            "hourly batch": "nobody reads the other twenty-three runs: the mail has gone out",
+            "online, schedule only": "all flights are known beforehand, and it throws last night's delays and weather away",
+            "online, streaming": "a service that is awake all day for one question at five in the morning",
+        },
+        "board": {
+            "hourly batch": None,
+            "nightly batch": "by the evening its answers are older than what was agreed, and you measured what that costs",
+            "online, schedule only": "of all that you measured it ranks worst, and it computes a million times what it could look up",
+            "online, streaming": "it works, but computes each answer thousands of times over, for a gain of less than .01 in AUC "
+            "that was not asked for",
+        },
+        "agent": {
+            "online, schedule only": None,
+            "nightly batch": "there is no row for an itinerary that no timetable holds, and too many to make them all",
+            "hourly batch": "there is no row for an itinerary that no timetable holds, and too many to make them all",
+            "online, streaming": "the last hours say nothing about a flight weeks away, and the model would read them as if they did",
+        },
+        "desk": {
+            "online, streaming": None,
+            "nightly batch": "it has the old times, and the weather of the night before",
+            "hourly batch": "a flight retimed since the last run has no row, or the row of its old time",
+            "online, schedule only": "it cannot see the thunderstorm",
+        },
     },
-    "board": {
-        "nightly batch": "by the evening its answers are older than what was agreed, and you measured what that costs",
-        "online, schedule only": "of all that you measured it ranks worst, and it computes a million times what it could look up",
-        "online, streaming": "it works, but computes each answer thousands of times over, for a gain of less than .01 in AUC "
-        "that was not asked for",
-    },
-    "agent": {
-        "nightly batch": "there is no row for an itinerary that no timetable holds, and too many to make them all",
-        "hourly batch": "there is no row for an itinerary that no timetable holds, and too many to make them all",
-        "online, streaming": "the last hours say nothing about a flight weeks away, and the model would read them as if they did",
-    },
-    "desk": {
-        "nightly batch": "it has the old times, and the weather of the night before",
-        "hourly batch": "a flight retimed since the last run has no row, or the row of its old time",
-        "online, schedule only": "it cannot see the thunderstorm",
-    },
-}
-
-
-def _choice(product: str, right: str) -> None:
-    def test(answer: Answer) -> None:
-        choices = answer()
-        choice = choices.get(product) if isinstance(choices, dict) else None
-        options = "; ".join(sorted([right, *WHY_NOT[product]]))
-        expect(
-            choice,
-            right,
-            because=WHY_NOT[product].get(str(choice), f"choose one of: {options}"),
-        )
-
-    test.__name__ = product
-    architectures.claim(f"the choice for the {product} fits what it asks, and when")(test)
-
-
-for _product, _right in {
-    "digest": "nightly batch",
-    "board": "hourly batch",
-    "agent": "online, schedule only",
-    "desk": "online, streaming",
-}.items():
-    _choice(_product, _right)
+    text=lambda product: f"the choice for the {product} fits what it asks, and when",
+)
 
 architectures.mistake(
     "fresher is better, whoever reads it",
