@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from hypothesis import strategies as st
 
 from mlsys_lib import World
 from mlsys_lib.alerts import Policy, alerts, performance
+from mlsys_lib.exercises import cases
 from mlsys_lib.exercises.checker import Answer, Exercise, exercise, expect
 from mlsys_lib.faults import silent_airline, unit_change
 from mlsys_lib.features import ROLLING, batch
@@ -31,13 +33,14 @@ from mlsys_lib.world import HOME, local_day
 def binned(reference, window, bins):
     """The population stability index of a column of numbers, bin by bin.
 
-    `reference` and `window` are arrays of numbers; a missing one is NaN. Cut at the
-    quantiles 1/bins, 2/bins, ... of the reference's known values (np.quantile). Equal
-    cuts count once; a cut at its smallest value is none. A value on a cut is in the bin
-    above. The lowest and the highest bin are open, and missing values have a bin of
-    their own, the last. Add half a row to every count, so that no bin is empty, then
-    turn counts into shares. Give an array with the part of each bin, from the lowest:
-    (new - old) * log(new / old). Their sum is the index.
+    `reference` and `window` are arrays of numbers; a missing one is NaN. At least one
+    of the reference is known; the window may be empty. Cut at the quantiles 1/bins,
+    2/bins, ... of the reference's known values (np.quantile, as it interpolates), not
+    rounded; `bins` is 1 or more. Equal cuts count once; a cut at its smallest value is
+    none. A value on a cut is in the bin above. The lowest and the highest bin are open,
+    and missing values have a bin of their own, the last. Add half a row to every count,
+    so that no bin is empty, then turn counts into shares. Give an array with the part
+    of each bin, from the lowest: (new - old) * log(new / old). Their sum is the index.
     """
     known = reference[~np.isnan(reference)]
     cuts = np.unique(np.quantile(known, np.linspace(0, 1, bins + 1)[1:-1]))  # blank
@@ -134,9 +137,98 @@ def mostly_zero(answer: Answer) -> None:
     expect(got, _parts([18.5, 2.5, 0.5], [2.5, 1.5, 1.5]))
 
 
+def _ways_to_cut(known: Any, bins: int) -> list[Any]:
+    """The cuts by each way to write them: they may differ in the last digit."""
+    shares = np.arange(1, bins) / bins
+    grid = np.linspace(0, 1, bins + 1)[1:-1]
+    made = [np.quantile(known, shares), np.quantile(known, grid), np.percentile(known, 100 * grid)]
+    made += [
+        pd.Series(known).quantile(shares),
+        np.percentile(known, [100 * k / bins for k in range(1, bins)]),
+    ]
+    return [np.unique(cuts[cuts > known.min()]) for cuts in map(np.asarray, made)]
+
+
+def _known(values: Any) -> Any:
+    return values[~np.isnan(values)]
+
+
+def _is_told_alike(reference: Any, window: Any, bins: int) -> bool:
+    """Whether all ways to write the cuts part all values alike."""
+    values = _known(np.append(reference, window))
+    first, *others = _ways_to_cut(_known(reference), bins)
+    return all(
+        len(cuts) == len(first)
+        and np.array_equal(*(np.searchsorted(c, values, side="right") for c in (first, cuts)))
+        for cuts in others
+    )
+
+
+def _quantiles(reference: Any, window: Any, bins: int) -> Any:
+    return np.quantile(_known(reference), np.arange(1, bins) / bins)
+
+
+@binned.generated(
+    "any reference, window and number of bins",
+    marks={
+        "a value of the window lies on a cut": lambda *given: np.isin(
+            given[1], _quantiles(*given)
+        ).any(),
+        "cuts coincide": lambda *given: len(set(_quantiles(*given))) < len(_quantiles(*given)),
+        "a cut is the smallest value": lambda *given: (
+            _quantiles(*given) == np.nanmin(given[0])
+        ).any(),
+        "the window goes below or above the reference": lambda reference, window, bins: (
+            (window < np.nanmin(reference)) | (window > np.nanmax(reference))
+        ).any(),
+        "a value of the reference is missing": lambda reference, window, bins: np.isnan(
+            reference
+        ).any(),
+        "a value of the window is missing": lambda reference, window, bins: np.isnan(window).any(),
+        "nothing of the window is known": lambda reference, window, bins: np.isnan(window).all(),
+        "all values are of the size of a thousandth": lambda reference, window, bins: (
+            np.nanmax(np.abs(reference)) < 0.01
+        ),
+        "there is one bin": lambda reference, window, bins: bins == 1,
+    },
+    count=80,
+)
+def any_window(draw):
+    scale = draw(st.sampled_from([1.0, 1e-4, 1000.0]))
+    each = st.one_of(cases.whole(0, 3), cases.figures(-2, 8, step=0.25))
+    known = draw(cases.some(each, 1, 12))
+    gaps = [math.nan] * draw(cases.whole(0, 3))
+    reference = np.array(draw(st.permutations([*known, *gaps]))) * scale
+    wanted = draw(st.sampled_from([4, 2, 1, 3, 5, 10, 20]))
+    on = [*_quantiles(reference, None, wanted), *_known(reference)]
+    beyond = [
+        reference[~np.isnan(reference)].min() - scale,
+        np.nanmax(reference) + 2 * scale,
+        math.nan,
+    ]
+    window = np.array(
+        draw(cases.some(st.sampled_from([*on, *beyond]) | each.map(lambda v: v * scale), 0, 8)),
+        float,
+    )
+    bins = next(n for n in (wanted, 4, 2, 1) if _is_told_alike(reference, window, n))
+    return reference, window, bins
+
+
 _CUTS = "np.unique(np.quantile(known, np.linspace(0, 1, bins + 1)[1:-1]))"
 _COUNTED = "counts = np.bincount(place, minlength=len(cuts) + 2) + 0.5"
 _PART = "return (new - old) * np.log(new / old)"
+binned.mistake(
+    "cuts are rounded to three decimals",
+    fails="any_window",
+    old=_CUTS,
+    new=_CUTS.replace("[1:-1])", "[1:-1]).round(3)"),
+)
+binned.mistake(
+    "there are always two bins or more",
+    fails="any_window",
+    old="bins + 1)",
+    new="max(bins, 2) + 1)",
+)
 binned.mistake(
     "each side is cut at its own quantiles, and nothing ever moves",
     fails="moved_up",
@@ -227,6 +319,13 @@ binned.mistake(
     old="cuts[cuts > known.min()]",
     new="cuts",
 )
+
+
+binned.equivalent(
+    "np.unique sorts the cuts", old="np.linspace(0, 1, bins + 1)", new="np.linspace(1, 0, bins + 1)"
+)
+for _edges in ("[:-1]", "[0:-1]"):
+    binned.equivalent("a cut at the smallest value is none", old="[1:-1]", new=_edges)
 
 
 @binned.alternative
