@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from hypothesis import strategies as st
 
 from mlsys_lib import World
 from mlsys_lib.alerts import Policy, alerts, performance
-from mlsys_lib.exercises.checker import Answer, Exercise, exercise, expect
+from mlsys_lib.exercises import cases
+from mlsys_lib.exercises.checker import Answer, Exercise, Same, exercise, expect
 from mlsys_lib.faults import silent_airline, unit_change
 from mlsys_lib.features import ROLLING, batch
 from mlsys_lib.models import fit, logistic
@@ -31,13 +33,14 @@ from mlsys_lib.world import HOME, local_day
 def binned(reference, window, bins):
     """The population stability index of a column of numbers, bin by bin.
 
-    `reference` and `window` are arrays of numbers; a missing one is NaN. Cut at the
-    quantiles 1/bins, 2/bins, ... of the reference's known values (np.quantile). Equal
-    cuts count once; a cut at its smallest value is none. A value on a cut is in the bin
-    above. The lowest and the highest bin are open, and missing values have a bin of
-    their own, the last. Add half a row to every count, so that no bin is empty, then
-    turn counts into shares. Give an array with the part of each bin, from the lowest:
-    (new - old) * log(new / old). Their sum is the index.
+    `reference` and `window` are arrays of numbers; a missing one is NaN. At least one
+    of the reference is known; the window may be empty. Cut at the quantiles 1/bins,
+    2/bins, ... of the reference's known values (np.quantile, as it interpolates), not
+    rounded; `bins` is 1 or more. Equal cuts count once; a cut at its smallest value is
+    none. A value on a cut is in the bin above. The lowest and the highest bin are open,
+    and missing values have a bin of their own, the last. Add half a row to every count,
+    so that no bin is empty, then turn counts into shares. Give an array with the part
+    of each bin, from the lowest: (new - old) * log(new / old). Their sum is the index.
     """
     known = reference[~np.isnan(reference)]
     cuts = np.unique(np.quantile(known, np.linspace(0, 1, bins + 1)[1:-1]))  # blank
@@ -134,9 +137,98 @@ def mostly_zero(answer: Answer) -> None:
     expect(got, _parts([18.5, 2.5, 0.5], [2.5, 1.5, 1.5]))
 
 
+def _ways_to_cut(known: Any, bins: int) -> list[Any]:
+    """The cuts by each way to write them: they may differ in the last digit."""
+    shares = np.arange(1, bins) / bins
+    grid = np.linspace(0, 1, bins + 1)[1:-1]
+    made = [np.quantile(known, shares), np.quantile(known, grid), np.percentile(known, 100 * grid)]
+    made += [
+        pd.Series(known).quantile(shares),
+        np.percentile(known, [100 * k / bins for k in range(1, bins)]),
+    ]
+    return [np.unique(cuts[cuts > known.min()]) for cuts in map(np.asarray, made)]
+
+
+def _known(values: Any) -> Any:
+    return values[~np.isnan(values)]
+
+
+def _is_told_alike(reference: Any, window: Any, bins: int) -> bool:
+    """Whether all ways to write the cuts part all values alike."""
+    values = _known(np.append(reference, window))
+    first, *others = _ways_to_cut(_known(reference), bins)
+    return all(
+        len(cuts) == len(first)
+        and np.array_equal(*(np.searchsorted(c, values, side="right") for c in (first, cuts)))
+        for cuts in others
+    )
+
+
+def _quantiles(reference: Any, window: Any, bins: int) -> Any:
+    return np.quantile(_known(reference), np.arange(1, bins) / bins)
+
+
+@binned.generated(
+    "any reference, window and number of bins",
+    marks={
+        "a value of the window lies on a cut": lambda *given: np.isin(
+            given[1], _quantiles(*given)
+        ).any(),
+        "cuts coincide": lambda *given: len(set(_quantiles(*given))) < len(_quantiles(*given)),
+        "a cut is the smallest value": lambda *given: (
+            _quantiles(*given) == np.nanmin(given[0])
+        ).any(),
+        "the window goes below or above the reference": lambda reference, window, bins: (
+            (window < np.nanmin(reference)) | (window > np.nanmax(reference))
+        ).any(),
+        "a value of the reference is missing": lambda reference, window, bins: np.isnan(
+            reference
+        ).any(),
+        "a value of the window is missing": lambda reference, window, bins: np.isnan(window).any(),
+        "nothing of the window is known": lambda reference, window, bins: np.isnan(window).all(),
+        "all values are of the size of a thousandth": lambda reference, window, bins: (
+            np.nanmax(np.abs(reference)) < 0.01
+        ),
+        "there is one bin": lambda reference, window, bins: bins == 1,
+    },
+    count=80,
+)
+def any_window(draw):
+    scale = draw(st.sampled_from([1.0, 1e-4, 1000.0]))
+    each = st.one_of(cases.whole(0, 3), cases.figures(-2, 8, step=0.25))
+    known = draw(cases.some(each, 1, 12))
+    gaps = [math.nan] * draw(cases.whole(0, 3))
+    reference = np.array(draw(st.permutations([*known, *gaps]))) * scale
+    wanted = draw(st.sampled_from([4, 2, 1, 3, 5, 10, 20]))
+    on = [*_quantiles(reference, None, wanted), *_known(reference)]
+    beyond = [
+        reference[~np.isnan(reference)].min() - scale,
+        np.nanmax(reference) + 2 * scale,
+        math.nan,
+    ]
+    window = np.array(
+        draw(cases.some(st.sampled_from([*on, *beyond]) | each.map(lambda v: v * scale), 0, 8)),
+        float,
+    )
+    bins = next(n for n in (wanted, 4, 2, 1) if _is_told_alike(reference, window, n))
+    return reference, window, bins
+
+
 _CUTS = "np.unique(np.quantile(known, np.linspace(0, 1, bins + 1)[1:-1]))"
 _COUNTED = "counts = np.bincount(place, minlength=len(cuts) + 2) + 0.5"
 _PART = "return (new - old) * np.log(new / old)"
+binned.mistake(
+    "cuts are rounded to three decimals",
+    fails="any_window",
+    old=_CUTS,
+    new=_CUTS.replace("[1:-1])", "[1:-1]).round(3)"),
+)
+binned.mistake(
+    "there are always two bins or more",
+    fails="any_window",
+    old="bins + 1)",
+    new="max(bins, 2) + 1)",
+)
 binned.mistake(
     "each side is cut at its own quantiles, and nothing ever moves",
     fails="moved_up",
@@ -229,6 +321,13 @@ binned.mistake(
 )
 
 
+binned.equivalent(
+    "np.unique sorts the cuts", old="np.linspace(0, 1, bins + 1)", new="np.linspace(1, 0, bins + 1)"
+)
+for _edges in ("[:-1]", "[0:-1]"):
+    binned.equivalent("a cut at the smallest value is none", old="[1:-1]", new=_edges)
+
+
 @binned.alternative
 def with_cut(reference, window, bins):
     known = pd.Series(reference).dropna()
@@ -265,9 +364,11 @@ def charted(usual, watched):
     late (the share that was late; missing where too little is known) and predicted (the
     mean probability). A day's residual is late - predicted. The centre of the chart is
     the median of the usual residuals, and the spread of days is 1.4826 times the median
-    of their distances from the centre, which for a bell curve is its standard
-    deviation. Missing residuals count for nothing. Give the list of the watched days
-    whose residual lies more than three spreads from the centre, above or below.
+    of their distances from the centre (not 0 here), which for a bell curve is its
+    standard deviation. Missing residuals count for nothing, on either side. Give the
+    list of the watched days, as they stand in its index and in that order, whose
+    residual lies more than three spreads from the centre, above or below; just three
+    are not more. It may be empty, and `watched` may be too.
     """
     residual = usual.late - usual.predicted  # blank
     centre = residual.median()  # blank
@@ -347,8 +448,101 @@ def whole_period(answer: Answer) -> None:
     _alerted(answer, _days(*_USUAL), _days(0.4, 0.42, 0.38), 0, 1, 2)
 
 
+def _residuals(table: pd.DataFrame) -> pd.Series:
+    return table.late - table.predicted
+
+
+def _in_spreads(usual: pd.DataFrame, watched: pd.DataFrame) -> pd.Series:
+    """How many spreads the watched days lie from the centre."""
+    centre = _residuals(usual).median()
+    spread = 1.4826 * (_residuals(usual) - centre).abs().median()
+    return (_residuals(watched) - centre).abs() / spread
+
+
+@st.composite
+def _period(draw: cases.Draw, first: str, residual: Any, least: int, most: int) -> pd.DataFrame:
+    """A row a day, some days left out, with these residuals."""
+    made = draw(cases.some(residual, least, most))
+    days = sorted(draw(cases.some(cases.whole(0, 40), len(made), len(made), unique=True)))
+    predicted = [
+        draw(
+            st.sampled_from(
+                [p for p in (0.5, 0.25, 0.75, 0.0, 1.0) if not (p + r < 0 or p + r > 1)]
+            )
+        )
+        for r in made
+    ]
+    flights = draw(cases.some(cases.whole(1, 1200), len(made), len(made)))
+    table = {
+        "flights": np.array(flights, int),
+        "late": np.add(predicted, made),
+        "predicted": np.array(predicted, float),
+    }
+    return pd.DataFrame(
+        table, pd.DatetimeIndex([pd.Timestamp(first) + pd.Timedelta(days=d) for d in days])
+    )
+
+
+@charted.generated(
+    "any usual and any watched days",
+    marks={
+        "a day lies just three spreads from the centre": lambda usual, watched: (
+            _in_spreads(usual, watched) == 3
+        ).any(),
+        "a day lies below the centre, by more than three spreads": lambda usual, watched: (
+            (_in_spreads(usual, watched) > 3) & (_residuals(watched) < _residuals(usual).median())
+        ).any(),
+        "the centre is not zero": lambda usual, watched: _residuals(usual).median() != 0,
+        "a usual residual is missing": lambda usual, watched: usual.late.isna().any(),
+        "a watched residual is missing": lambda usual, watched: watched.late.isna().any(),
+        "the usual days are an even number": lambda usual, watched: usual.late.count() % 2 == 0,
+        "a usual day lies more than three spreads off": lambda usual, watched: (
+            _in_spreads(usual, usual) > 3
+        ).any(),
+        "nothing is watched": lambda usual, watched: watched.empty,
+    },
+    count=80,
+)
+def any_days(draw):
+    """Residuals in 64ths, so that all ways to write the limit give the same number where a day lies on it."""
+    in_64ths = cases.whole(-8, 8).map(lambda n: n / 64)
+    usual = in_64ths | st.sampled_from([0.375, -0.25, math.nan])
+    bias = draw(st.sampled_from([0, 0, 0.0625, -0.125]))
+    shift = usual.map(lambda r: r + bias)
+    usual = draw(_period("2013-04-01", shift, 2, 9))
+    residual = _residuals(usual)
+    centre = residual.median()
+    width = (residual - centre).abs().median()
+    if not width > 0:
+        usual = usual.assign(
+            late=usual.predicted + bias + np.resize([0.0625, 0, -0.0625], len(usual))
+        )
+        width, centre = 0.0625, bias
+    beside = [side * 3 * 1.4826 * width + step for side in (1, -1) for step in (1e-5, -1e-5)]
+    limits = st.sampled_from(beside)
+    near = limits.map(lambda r: float(np.clip(r + centre, -1, 1)))
+    watched = draw(_period(draw(st.sampled_from(["2013-06-01", "2023-01-01"])), near | shift, 0, 6))
+    if centre == 0 and math.log2(width) % 1 == 0 and len(watched):
+        exact = 3 * 1.4826 * width
+        late, predicted = draw(st.sampled_from([(exact, 0.0), (0.0, exact)]))
+        watched.iloc[0, 1:] = late, predicted
+    return usual, watched
+
+
 _WIDTH = "1.4826 * (residual - centre).abs().median()"
 _FAR = "(now - centre).abs() > 3 * spread"
+charted.mistake(
+    "just three spreads are enough",
+    fails="any_days",
+    old=_FAR,
+    new="(now - centre).abs() >= 3 * spread",
+)
+charted.mistake(
+    "a usual day without a residual was as predicted",
+    fails="any_days",
+    old="residual = usual.late - usual.predicted",
+    new="residual = (usual.late - usual.predicted).fillna(0)",
+)
 charted.mistake(
     "the spread is that of single flights",
     fails="far_off",
@@ -475,14 +669,16 @@ def day_by_day(usual, watched):
 def matured(rows, now, least):
     """The residual of each day, as far as it can be told at `now`.
 
-    `rows` comes from an archive that knows how everything ended, a row a flight: day, p
-    (its predicted probability), late (1.0 or 0.0; missing for a flight that was
-    cancelled) and settled_at (when the desk heard that it had landed or was cancelled;
-    missing if it never heard). A day's residual is the mean of late - p over its
-    flights that had a label by `now`. Flights on time report first, so a day that is
-    half known looks better than it is: the residual is missing where the share of the
-    day's flights that were settled by `now` is below `least`. A cancelled flight is
-    settled, and has no label. Give a Series of all days in `rows`, by day.
+    `rows` comes from an archive that knows how everything ended, a row a flight, in any
+    order: day, p (its predicted probability), late (1.0 or 0.0; missing for a flight
+    that was cancelled) and settled_at (when the desk heard that it had landed or was
+    cancelled; missing if it never heard). A day's residual is the mean of late - p over
+    its flights that had a label by `now`. Flights on time report first, so a day that
+    is half known looks better than it is: the residual is missing where the share of
+    the day's flights that were settled by `now` (or right then) is below `least`. A
+    cancelled flight is settled, and has no label; where no flight has one, there is no
+    residual either. Give a Series of all days in `rows`, whose index is the days, in
+    any order; nothing is rounded, and no day is left out.
     """
     settled = rows.settled_at <= now  # blank
     residual = (rows.late - rows.p).where(settled)  # blank
@@ -581,8 +777,64 @@ def real_days(answer: Answer) -> None:
     expect(np.asarray(got, float), [*expected, math.nan])
 
 
+def _share(rows: pd.DataFrame, now: pd.Timestamp) -> pd.Series:
+    """The settled share of each day."""
+    return (rows.settled_at <= now).groupby(rows.day).mean()
+
+
+@matured.generated(
+    "any flights at any moment",
+    same=Same(order=False, index=True),
+    marks={
+        "nothing of a day is settled": lambda rows, now, least: (_share(rows, now) == 0).any(),
+        "the settled share of a day is just `least`": lambda rows, now, least: (
+            _share(rows, now) == least
+        ).any(),
+        "a flight is settled right at `now`": lambda rows, now, least: (
+            rows.settled_at == now
+        ).any(),
+        "a flight is never settled": lambda rows, now, least: rows.settled_at.isna().any(),
+        "a flight was cancelled": lambda rows, now, least: rows.late.isna().any(),
+        "all flights of a day were cancelled": lambda rows, now, least: (
+            rows.late.isna().groupby(rows.day).all().any()
+        ),
+        "the rows are not sorted by day": lambda rows, now, least: (
+            not rows.day.is_monotonic_increasing
+        ),
+        "`least` is 0": lambda rows, now, least: least == 0,
+    },
+    count=60,
+)
+def any_flights(draw):
+    now = pd.Timestamp(draw(st.sampled_from(["2013-05-09 20:00", "2023-11-05 06:30"])), tz="UTC")
+    on = cases.near(now, step=pd.Timedelta("1s"))
+    other = st.integers(-4000, 2000).map(lambda minutes: now + pd.Timedelta(minutes=minutes))
+    days = [now.tz_localize(None).normalize() - pd.Timedelta(days=n) for n in (0, 1, 2)]
+    columns = {
+        "day": (st.sampled_from(days), "datetime64[ns]"),
+        "p": (st.sampled_from([0.25, 0.1, 0.1234, 0.9]), float),
+        "late": (st.sampled_from([1.0, 0.0, math.nan]), float),
+        "settled_at": (on | other | st.just(pd.NaT), cases.UTC),
+    }
+    rows = draw(cases.table(columns, 1, 10))
+    least = draw(st.sampled_from([0.5, 0.75, 1.0, 0.0, 0.3, *_share(rows, now)]))
+    return rows, now.tz_convert(draw(st.sampled_from(["UTC", "America/New_York"]))), float(least)
+
+
 _RESIDUAL = "(rows.late - rows.p).where(settled)"
 _LAST = "return residual.groupby(rows.day).mean().where(share >= least)"
+matured.mistake(
+    "days of which nothing is settled are lost",
+    fails="any_flights",
+    old=".where(share >= least)",
+    new=".where(share >= least)[share > 0]",
+)
+matured.mistake(
+    "where no flight has a label, all went as predicted",
+    fails="any_flights",
+    old="residual.groupby(rows.day).mean()",
+    new="residual.groupby(rows.day).mean().fillna(0)",
+)
 matured.mistake(
     "the squared error, which has no sign",
     fails="known",
@@ -1124,89 +1376,66 @@ def diagnosed():
     }
 
 
-_DIAGNOSES = {
-    "A": (
-        "silent airline",
-        {
-            "dead feed": "weather is as fresh as ever, and the other airlines' outcomes come; slice by carrier",
-            "other unit": "no column changed its scale; some values are missing, which is another thing",
-            "concept drift": "it needs outcomes to be seen, and those that came are late about as often as predicted",
-            "hard days": "the sky is clear, and no weather keeps one airline's landings from being reported",
-        },
-    ),
-    "A first": (
-        "call the source",
-        {
-            "restart": "the service answers all, and what it does not get it will not get after a restart either",
-            "quarantine": "the column is sound for the other airlines; where it is missing it is missing already",
-            "retrain": "on labels that lack one airline: the new model would learn its flights from the others",
-            "leave it": "its flights are predicted from fewer features each day, and nobody tells the source",
-        },
-    ),
-    "B": (
-        "other unit",
-        {
-            "dead feed": "the values keep changing from day to day, and `age` says that they are fresh",
-            "silent airline": "outcomes come for everybody; slice by carrier",
-            "concept drift": "an input left its range in the same night: as long as it says what it says, nothing "
-            "can be told about the concept",
-            "hard days": "hard days raise the predictions, as in C; here they fell overnight, together with one input",
-        },
-    ),
-    "B first": (
-        "quarantine",
-        {
-            "restart": "the service works; the same numbers come in after it",
-            "call the source": "do that too, but it takes days, and each decision until then is made on a number "
-            "that is wrong by a factor of more than thirty",
-            "retrain": "on days of which some have one unit and some the other; and when the source is mended it "
-            "breaks again",
-            "leave it": "it predicts half of what happens, or less, and each late flight that is missed has its price",
-        },
-    ),
-    "C": (
-        "hard days",
-        {
-            "dead feed": "`age` is as ever, and the weather moves from day to day",
-            "silent airline": "outcomes come for everybody; slice by carrier",
-            "other unit": "visibility falls as in rain or fog, at all airports, and rises again; a unit changes in one step",
-            "concept drift": "late flights rose, and so did the predictions: the model knows such days",
-        },
-    ),
-    "C first": (
-        "leave it",
-        {
-            "restart": "nothing is broken",
-            "quarantine": "the visibility is right; without it the model would not have seen these days coming",
-            "call the source": "all sources report, and what they report fits together",
-            "retrain": "three days that the model predicts about right teach it next to nothing",
-        },
-    ),
+_DIAGNOSES: dict[str, dict[str, str | None]] = {
+    "A": {
+        "silent airline": None,
+        "dead feed": "weather is as fresh as ever, and the other airlines' outcomes come; slice by carrier",
+        "other unit": "no column changed its scale; some values are missing, which is another thing",
+        "concept drift": "it needs outcomes to be seen, and those that came are late about as often as predicted",
+        "hard days": "the sky is clear, and no weather keeps one airline's landings from being reported",
+    },
+    "A first": {
+        "call the source": None,
+        "restart": "the service answers all, and what it does not get it will not get after a restart either",
+        "quarantine": "the column is sound for the other airlines; where it is missing it is missing already",
+        "retrain": "on labels that lack one airline: the new model would learn its flights from the others",
+        "leave it": "its flights are predicted from fewer features each day, and nobody tells the source",
+    },
+    "B": {
+        "other unit": None,
+        "dead feed": "the values keep changing from day to day, and `age` says that they are fresh",
+        "silent airline": "outcomes come for everybody; slice by carrier",
+        "concept drift": "an input left its range in the same night: as long as it says what it says, nothing "
+        "can be told about the concept",
+        "hard days": "hard days raise the predictions, as in C; here they fell overnight, together with one input",
+    },
+    "B first": {
+        "quarantine": None,
+        "restart": "the service works; the same numbers come in after it",
+        "call the source": "do that too, but it takes days, and each decision until then is made on a number "
+        "that is wrong by a factor of more than thirty",
+        "retrain": "on days of which some have one unit and some the other; and when the source is mended it "
+        "breaks again",
+        "leave it": "it predicts half of what happens, or less, and each late flight that is missed has its price",
+    },
+    "C": {
+        "hard days": None,
+        "dead feed": "`age` is as ever, and the weather moves from day to day",
+        "silent airline": "outcomes come for everybody; slice by carrier",
+        "other unit": "visibility falls as in rain or fog, at all airports, and rises again; a unit changes in one step",
+        "concept drift": "late flights rose, and so did the predictions: the model knows such days",
+    },
+    "C first": {
+        "leave it": None,
+        "restart": "nothing is broken",
+        "quarantine": "the visibility is right; without it the model would not have seen these days coming",
+        "call the source": "all sources report, and what they report fits together",
+        "retrain": "three days that the model predicts about right teach it next to nothing",
+    },
 }
 
 
-def _decide(task: Exercise, key: str, right: str, why_not: dict[str, str], says: str) -> None:
-    """A claim for one choice of an answer that is a dict, with the reason against each other option."""
-
-    def test(answer: Answer) -> None:
-        choices = answer()
-        choice = choices.get(key) if isinstance(choices, dict) else None
-        options = "; ".join(sorted([right, *why_not]))
-        expect(choice, right, because=why_not.get(str(choice), f"choose one of: {options}"))
-
-    test.__name__ = key.replace(" ", "_")
-    task.claim(says)(test)
+diagnosed.choices(
+    _DIAGNOSES,
+    lambda key: (
+        f"{'what is done first in' if ' ' in key else 'the cause of'} {key[0]} follows from its evidence"
+    ),
+)
 
 
-for _key, (_right, _why_not) in _DIAGNOSES.items():
-    _what = "what is done first in" if " " in _key else "the cause of"
-    _decide(diagnosed, _key, _right, _why_not, f"{_what} {_key[0]} follows from its evidence")
-
-
-def _wrong_choice(task: Exercise, text: str, key: str, right: str, wrong: str) -> None:
-    task.mistake(
-        text, fails=key.replace(" ", "_"), old=f'"{key}": "{right}"', new=f'"{key}": "{wrong}"'
-    )
+def _wrong_choice(task: Exercise, text: str, key: str, wrong: str) -> None:
+    right = next(option for option, reason in task.options[key].items() if reason is None)
+    task.mistake(text, fails=key, old=f'"{key}": "{right}"', new=f'"{key}": "{wrong}"')
 
 
 for _key, _choice, _text in (
@@ -1223,7 +1452,7 @@ for _key, _choice, _text in (
     ("C first", "retrain", "a bad day is an occasion to retrain"),
     ("C first", "quarantine", "what moves is switched off"),
 ):
-    _wrong_choice(diagnosed, _text, _key, _DIAGNOSES[_key][0], _choice)
+    _wrong_choice(diagnosed, _text, _key, _choice)
 
 
 @diagnosed.alternative
@@ -1345,55 +1574,42 @@ def urgency():
     }
 
 
-_URGENCIES = {
-    "unit": (
-        "page",
-        {
-            "ticket": "until Monday it costs what the table says, and a switch that takes minutes ends it",
-            "ignore": "it costs money each hour, and it can be mended",
-        },
-    ),
-    "season": (
-        "ignore",
-        {
-            "page": "nothing is lost and nothing can be done; who is woken for this will not get up for the next",
-            "ticket": "there is no work in it, and the same ticket again each day; compare with a reference that "
-            "has seen all seasons",
-        },
-    ),
-    "labels": (
-        "ticket",
-        {
-            "page": "nothing is lost tonight, and whoever could answer is not there before Monday",
-            "ignore": "on Tuesday the training would take a hole for the truth",
-        },
-    ),
-    "storm": (
-        "ignore",
-        {
-            "page": "much money, but not by a fault: nobody on call can do anything about the weather, and the desk "
-            "knows",
-            "ticket": "on Monday the storm is over, and there is nothing to mend",
-        },
-    ),
-    "creep": (
-        "ticket",
-        {
-            "page": "a weekend of it costs less than the mistakes of somebody tired, and it needs a day's work",
-            "ignore": "it grows each week, and a day's work ends it",
-        },
-    ),
-    "night": (
-        "page",
-        {
-            "ticket": "cheap only as long as it is night: hold what it costs until Monday against ten minutes",
-            "ignore": "that it answers at all is the fallback's doing; the answers say the same of every flight",
-        },
-    ),
+_URGENCIES: dict[str, dict[str, str | None]] = {
+    "unit": {
+        "page": None,
+        "ticket": "until Monday it costs what the table says, and a switch that takes minutes ends it",
+        "ignore": "it costs money each hour, and it can be mended",
+    },
+    "season": {
+        "ignore": None,
+        "page": "nothing is lost and nothing can be done; who is woken for this will not get up for the next",
+        "ticket": "there is no work in it, and the same ticket again each day; compare with a reference that "
+        "has seen all seasons",
+    },
+    "labels": {
+        "ticket": None,
+        "page": "nothing is lost tonight, and whoever could answer is not there before Monday",
+        "ignore": "on Tuesday the training would take a hole for the truth",
+    },
+    "storm": {
+        "ignore": None,
+        "page": "much money, but not by a fault: nobody on call can do anything about the weather, and the desk "
+        "knows",
+        "ticket": "on Monday the storm is over, and there is nothing to mend",
+    },
+    "creep": {
+        "ticket": None,
+        "page": "a weekend of it costs less than the mistakes of somebody tired, and it needs a day's work",
+        "ignore": "it grows each week, and a day's work ends it",
+    },
+    "night": {
+        "page": None,
+        "ticket": "cheap only as long as it is night: hold what it costs until Monday against ten minutes",
+        "ignore": "that it answers at all is the fallback's doing; the answers say the same of every flight",
+    },
 }
 
-for _key, (_right, _why_not) in _URGENCIES.items():
-    _decide(urgency, _key, _right, _why_not, f"{_key!r} gets the attention that it is worth")
+urgency.choices(_URGENCIES, lambda key: f"{key!r} gets the attention that it is worth")
 
 for _key, _choice, _text in (
     ("unit", "ticket", "nothing is down, so it can wait"),
@@ -1408,7 +1624,7 @@ for _key, _choice, _text in (
     ("night", "ticket", "what costs little now can wait until Monday"),
     ("night", "ignore", "the fallback answers, so all is well"),
 ):
-    _wrong_choice(urgency, _text, _key, _URGENCIES[_key][0], _choice)
+    _wrong_choice(urgency, _text, _key, _choice)
 
 
 @urgency.alternative
