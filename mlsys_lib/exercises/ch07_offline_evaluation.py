@@ -800,8 +800,8 @@ def _rows_of(slices: pd.DataFrame, middle: Any, shuffled: bool) -> pd.DataFrame:
     """Rows in which each slice has its flights and its clarity in either half, and others lie outside all."""
     is_date = isinstance(middle, pd.Timestamp)
     day = pd.Timedelta("1D") if is_date else 1
-    other = {"airline": "other", "gate": "other", "hour": 0}
-    blocks = [(other, 40, 0.0, 7, 0.0)]
+    other: dict[str, Any] = {"airline": "other", "gate": "other", "hour": 0}
+    blocks: list[tuple[Any, ...]] = [(other, 40, 0.0, 7, 0.0)]
     for one in slices.itertuples():
         mine = other | {one.column: one.value}
         blocks.append((mine, one.flights, one.clarity, one.flights_later, one.clarity_later))
