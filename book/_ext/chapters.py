@@ -109,10 +109,22 @@ def with_statements(cells):
             (function,) = ast.parse("".join(cell["source"])).body
             text = "".join(cells[place]["source"])
             *_, end = re.finditer(r"(?m)^(`{3,}|:{3,})$", text)
-            text = f"{text[: end.start()]}\n{ast.get_docstring(function)}\n{text[end.start() :]}"
+            statement = itemised(ast.get_docstring(function))
+            text = f"{text[: end.start()]}\n{statement}\n{text[end.start() :]}"
             cells[place] = {**cells[place], "source": text}
             place = None
     return cells
+
+
+def itemised(docstring):
+    """A block of `name: what it is`, continued by an indent, is a list in Markdown."""
+    blocks = docstring.split("\n\n")
+    return "\n\n".join(
+        re.sub(r"(?m)^(\w[\w ]*): ", r"- **\1**: ", block)
+        if re.match(r"\w[\w ]*: ", block) and "\n    " in block
+        else block
+        for block in blocks
+    )
 
 
 def read(app, docname, source):
