@@ -28,11 +28,11 @@ TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
 PAGES = [TOC["root"], *(page["file"] for part in TOC["parts"] for page in part["chapters"])]
 # A notebook with a letter, such as 08b, is optional: no exercises, no card on the map.
 CHAPTERS = [page for page in PAGES if re.match(r"notebooks/\d+_", page)]
-MAX_PAGE_KB = 500  # all that a first visit loads, compressed; without text it is 290, half icons
+MAX_PAGE_KB = 150  # all that a first visit loads, compressed; without text it is 70
 
 sys.path.append(str(ROOT / "book" / "_ext"))
-mathml, repository, slim, solutions = map(
-    importlib.import_module, ("mathml", "repository", "slim", "solutions")
+mathml, repository, slim, solutions, styles = map(
+    importlib.import_module, ("mathml", "repository", "slim", "solutions", "styles")
 )
 
 
@@ -192,9 +192,48 @@ def test_the_row_counts_on_the_page_are_those_of_the_tables(book):
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_is_light(book, page):
     files = {target(page, link) for link in resources(book[page])} | {HTML / f"{page}.html"}
-    # A style sheet's own imports are small; its fonts are preloaded, so they are counted.
     weight = sum(len(gzip.compress(file.read_bytes(), mtime=0)) for file in files) / 1000
     assert weight < MAX_PAGE_KB, f"{weight:.0f} KB compressed"
+
+
+def test_the_style_sheet_asks_for_nothing_that_is_not_there(book):
+    css = (HTML / "_static" / "book.css").read_text(encoding="utf-8")
+    addresses = re.findall(r"url\([\"']?(?!data:|#)([^\"')]+)", css)
+    assert "@import" not in css and "@font-face" not in css
+    assert [x for x in addresses if not (HTML / "_static" / x).is_file()] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_icons_are_drawn_in_the_page_and_scripts_wait_until_it_is_read(book, page):
+    html = (HTML / f"{page}.html").read_text(encoding="utf-8")
+    icons = re.findall(r'<(?:i|span)[^>]* class="[^"]*fa-(?!lg)[^>]*>(.{4})', html)
+    assert len(icons) > 4 and set(icons) == {"<svg"}
+    assert book[page].select("script[src]:not([defer])") == []
+    assert len(book[page].select("link[rel=stylesheet]")) == 1
+
+
+def test_a_rule_stays_where_each_name_of_one_selector_is_used(tmp_path):
+    (tmp_path / "inner.css").write_text("p { margin: 0 } /* said */ .gone { margin: 0 }")
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "outer.css").write_text(
+        """@charset "utf-8"; @import "../inner.css";
+        .box.shown, .gone { color: red }
+        .box .gone, #gone { color: red }
+        .box:not(.gone) { background: url(b.png), url("data:x") }
+        @media print { .gone { color: red } }
+        @media print { #here { color: red } .gone { color: red } }
+        a.here::after { content: var(--pst-icon-link); color: red }
+        .here { --own: "x;y" }"""
+    )
+    used = styles.used_names(['<p class="box" id="here">'], ['x.classList.add("shown")'])
+    assert styles.merged(tmp_path, ["a/outer.css"], used) == (
+        "p{margin: 0}"
+        ".box.shown, .gone{color: red}"
+        '.box:not(.gone){background: url(a/b.png), url("data:x")}'
+        "@media print{#here{color: red}}"
+        "a.here::after{color: red}"
+        '.here{--own: "x;y"}'
+    )
 
 
 def test_without_an_address_there_is_no_button_and_with_one_there_are_three(tmp_path):
