@@ -38,8 +38,12 @@ def icon_shapes():
     """The theme's own copy of the icons: Font Awesome Free, fontawesome.com, CC BY 4.0."""
     theme = Path(pydata_sphinx_theme.__file__).parent / "theme" / "pydata_sphinx_theme" / "static"
     (script,) = theme.glob("vendor/fontawesome/*/js/all.min.js")
-    shape = r'[{,]"?([a-z-]+)"?:\[(\d+),(\d+),\[[^\]]*\],"[0-9a-f]+","(M[^"]+)"\]'
-    return {name: drawn for name, *drawn in re.findall(shape, script.read_text(encoding="utf-8"))}
+    shape = r'[{,]"?([a-z-]+)"?:\[(\d+),(\d+),\[([^\]]*)\],"[0-9a-f]+","(M[^"]+)"\]'
+    return {
+        name: (width, height, path)
+        for first, width, height, others, path in re.findall(shape, script.read_text("utf-8"))
+        for name in [first, *re.findall(r'"([a-z-]+)"', others)]
+    }
 
 
 def draw(icon):
@@ -104,10 +108,6 @@ def mend(html):
     for heading in page.select("th"):
         if not heading.get_text(strip=True):
             heading.name = "td"  # pandas leaves the corner above its index empty
-    opening = page.select_one("article section > p")
-    if opening and not page.select_one('meta[name="description"]'):
-        text = " ".join(opening.get_text().split())  # what a search engine shows under the title
-        page.head.append(page.new_tag("meta", attrs={"name": "description", "content": text}))
     return str(page)
 
 
