@@ -97,6 +97,9 @@ def mend(html):
             link.unwrap()
     for summary in page.select("summary[aria-label]"):
         del summary["aria-label"]  # it hides the visible words from screen readers
+    for summary in page.select("nav summary"):
+        if not summary.get_text(strip=True):
+            summary["aria-label"] = f"Pages of {summary.find_previous('a').get_text(strip=True)}"
 
     for sidebar in page.select("#site-navigation, .bd-sidebar-primary"):
         sidebar["role"], sidebar["aria-label"] = "navigation", "Site"
@@ -105,6 +108,10 @@ def mend(html):
     # Roles of a list of sources: browsers have dropped two, and one forbids what stands inside.
     for element in page.select("[role^=doc-], .citation-list[role=list]"):
         del element["role"]
+    for parameters in page.select("dt.sig > dl"):  # a list of definitions without terms is none
+        parameters.name, parameters["class"] = "div", "sig-parameters"
+        for parameter in parameters.find_all("dd", recursive=False):
+            parameter.name = "div"
     for heading in page.select("th"):
         if not heading.get_text(strip=True):
             heading.name = "td"  # pandas leaves the corner above its index empty

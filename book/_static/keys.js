@@ -6,8 +6,4 @@ document.body.addEventListener("keydown", (event) => {
 });
 const tips = (are) => document.documentElement.classList.toggle("no-tips", !are);
 addEventListener("keydown", (event) => { if (event.key === "Escape") tips(false); });
-for (const moved of ["pointerover", "focusin"]) {
-  addEventListener(moved, ({ target }) => {
-    if (!target.closest?.("[aria-describedby^=tip-], .term-tip")) tips(true);
-  });
-}
+for (const moved of ["pointerover", "focusin"]) addEventListener(moved, () => tips(true));
