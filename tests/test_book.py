@@ -28,15 +28,20 @@ ROOT = Path(__file__).parent.parent
 HTML = ROOT / "_build" / "html"
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf-8"))
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text(encoding="utf-8"))
-PAGES = [TOC["root"], *(page["file"] for part in TOC["parts"] for page in part["chapters"])]
+PAGES = [TOC["root"]] + [
+    page["file"]
+    for part in TOC["parts"]
+    for chapter in part["chapters"]
+    for page in [chapter, *chapter.get("sections", [])]
+]
 # A notebook with a letter, such as 08b, is optional: no stop on the map.
 CHAPTERS = [page for page in PAGES if re.match(r"notebooks/\d+_", page)]
 NOTEBOOKS = [page for page in PAGES if page.startswith("notebooks/")]
-MAX_PAGE_KB = 500  # all that a first visit loads, compressed; without text it is 290, half icons
+MAX_PAGE_KB = 150  # all that a first visit loads, compressed; without text it is 70
 
 sys.path.append(str(ROOT / "book" / "_ext"))
-mathml, repository, slim, solutions = map(
-    importlib.import_module, ("mathml", "repository", "slim", "solutions")
+finds, mathml, repository, slim, solutions, styles = map(
+    importlib.import_module, ("finds", "mathml", "repository", "slim", "solutions", "styles")
 )
 
 
@@ -242,47 +247,226 @@ def test_the_row_counts_on_the_page_are_those_of_the_tables(book):
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_is_light(book, page):
     files = {target(page, link) for link in resources(book[page])} | {HTML / f"{page}.html"}
-    # A style sheet's own imports are small; its fonts are preloaded, so they are counted.
     weight = sum(len(gzip.compress(file.read_bytes(), mtime=0)) for file in files) / 1000
     assert weight < MAX_PAGE_KB, f"{weight:.0f} KB compressed"
 
 
-def test_without_an_address_there_is_no_button_and_with_one_there_are_three(tmp_path):
+def test_the_style_sheet_asks_for_nothing_that_is_not_there(book):
+    css = (HTML / "_static" / "book.css").read_text(encoding="utf-8")
+    addresses = re.findall(r"url\([\"']?(?!data:|#)([^\"')]+)", css)
+    assert "@import" not in css and "@font-face" not in css
+    assert [x for x in addresses if not (HTML / "_static" / x).is_file()] == []
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_icons_are_drawn_in_the_page_and_scripts_wait_until_it_is_read(book, page):
+    html = (HTML / f"{page}.html").read_text(encoding="utf-8")
+    icons = re.findall(r'<(?:i|span)[^>]* class="[^"]*fa-(?!lg)[^>]*>(.{4})', html)
+    assert len(icons) > 4 and set(icons) == {"<svg"}
+    assert book[page].select("script[src]:not([defer])") == []
+    assert len(book[page].select("link[rel=stylesheet]")) == 1
+
+
+def test_a_rule_stays_where_each_name_of_one_selector_is_used(tmp_path):
+    (tmp_path / "inner.css").write_text("p { margin: 0 } /* said */ .gone { margin: 0 }")
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "outer.css").write_text(
+        """@charset "utf-8"; @import "../inner.css";
+        .box.shown, .gone { color: red }
+        .box .gone, #gone { color: red }
+        .box:not(.gone) { background: url(b.png), url("data:x") }
+        @media print { .gone { color: red } }
+        @media print { #here { color: red } .gone { color: red } }
+        a.here::after { content: var(--pst-icon-link); color: red }
+        .here { --own: "x;y" }"""
+    )
+    used = styles.used_names(['<p class="box" id="here">'], ['x.classList.add("shown")'])
+    assert styles.merged(tmp_path, ["a/outer.css"], used) == (
+        "p{margin: 0}"
+        ".box.shown, .gone{color: red}"
+        '.box:not(.gone){background: url(a/b.png), url("data:x")}'
+        "@media print{#here{color: red}}"
+        "a.here::after{color: red}"
+        '.here{--own: "x;y"}'
+    )
+
+
+MODULES = re.findall(
+    r"^  (\w+)(?:\.py|/) ", (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8"), re.M
+)
+
+
+def test_each_module_has_its_page_in_the_order_of_flow():
+    library = next(page for part in TOC["parts"] for page in part["chapters"] if "sections" in page)
+    there = {file.stem for file in (ROOT / "mlsys_lib").glob("[!_]*.py")} | {"exercises"}
+    assert [page["file"] for page in library["sections"]] == [f"book/api/{m}" for m in MODULES]
+    assert set(MODULES) == there
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_the_source_of_what_a_module_gives_is_one_click_away(book, module):
+    page = book[f"book/api/{module}"]
+    described = page.select("dl.py:is(.function, .class, .exception) > dt")
+    assert described
+    for heading in described:
+        source = target(f"book/api/{module}", heading.select_one("a .viewcode-link").parent["href"])
+        name = heading["id"].rpartition(".")[2]
+        assert re.search(rf"\b{name}\b", parsed(source).get_text())
+
+
+def test_a_chapter_is_described_by_its_incident(book):
+    for chapter in CHAPTERS:
+        said = book[chapter].select_one('meta[name="description"]')["content"]
+        incident = " ".join(
+            book[chapter].select_one(".incident > p:not(.admonition-title)").text.split()
+        )
+        assert 60 < len(said) <= 155
+        assert incident.replace("’", "'").startswith(said.removesuffix(" …").replace("’", "'"))
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_says_what_it_is_and_no_two_say_the_same(book, page):
+    say = [
+        book[page].select(f'meta[{key}="{name}"]')
+        for key, name in (
+            ("name", "description"),
+            ("property", "og:description"),
+            ("property", "og:title"),
+        )
+    ]
+    assert [len(found) for found in say] == [1, 1, 1]
+    text = say[0][0]["content"]
+    same = [p for p in PAGES if book[p].select_one('meta[name="description"]')["content"] == text]
+    assert len(text) > 20 and same == [page]
+
+
+def test_a_link_to_a_term_is_described_by_its_definition(book):
+    seen = 0
+    for page in book.values():
+        for link in page.select("a:has(> .std-term)"):
+            place = urlsplit(link["href"]).fragment
+            tip = page.find(id=link["aria-describedby"]).get_text()
+            definition = book["book/glossary"].find(id=place).find_next("dd").p
+            assert tip == "".join(
+                definition.find_all(string=lambda x: not x.find_parent(class_="term-tip"))
+            )
+            seen += 1
+    assert seen > 50
+
+
+def test_without_an_address_no_page_has_an_absolute_one_of_its_own(book):
+    if CONFIG["repository"]["url"]:
+        pytest.skip("there is an address")
+    assert not (HTML / "sitemap.xml").exists()
+    assert "Sitemap" not in (HTML / "robots.txt").read_text()
+    for page in book.values():
+        assert page.select('[property="og:image"], [property="og:url"], [rel=canonical]') == []
+
+
+def test_the_day_of_the_last_change_is_that_of_the_commit(book):
+    page = "notebooks/01_framing"
+    day = finds.git(ROOT, "log", "-1", "--format=%cs", f"{page}.ipynb").strip()
+    shown = book[page].select_one(".last-updated")
+    if finds.git(ROOT, "rev-parse", "--is-shallow-repository").strip() != "false":
+        assert shown is None
+    else:
+        assert day in shown.get_text()
+
+
+def test_without_git_no_page_says_when_it_was_changed(tmp_path):
+    assert finds.last_changed(SimpleNamespace(srcdir=tmp_path)) == {}
+
+
+ADDRESS = "https://github.com/example/Flight-Tested"
+
+
+def options_of(address, site=""):
     config = SimpleNamespace(
-        html_theme_options={"repository_url": "", "launch_buttons": {"binderhub_url": "x"}}
+        html_theme_options={"repository_url": address, "launch_buttons": {"binderhub_url": "x"}},
+        html_baseurl=site,
     )
     repository.set_buttons(None, config)
+    return config
+
+
+def test_without_an_address_there_is_no_button_and_no_site():
+    config = options_of("")
+    assert config.html_baseurl == ""
     assert config.html_theme_options == {
         "repository_url": "",
         "launch_buttons": {},
         "use_repository_button": False,
+        "use_edit_page_button": False,
     }
 
+
+@pytest.mark.parametrize(
+    ("address", "site", "expected"),
+    [
+        (ADDRESS, "", "https://example.github.io/Flight-Tested/"),
+        (ADDRESS + ".git", "", "https://example.github.io/Flight-Tested/"),
+        (ADDRESS + "/", "https://book.example.org", "https://book.example.org/"),
+        ("https://git.example.org/a/b", "", ""),  # who knows where its pages are
+    ],
+)
+def test_the_site_is_where_github_publishes_it_or_where_it_is_said_to_be(address, site, expected):
+    assert options_of(address, site).html_baseurl == expected
+
+
+@pytest.fixture(scope="module")
+def addressed(tmp_path_factory):
+    """A book of one page whose repository has an address, built."""
+    folder = tmp_path_factory.mktemp("addressed")
     text = (ROOT / "_config.yml").read_text(encoding="utf-8")
-    address = "https://github.com/example/flight-tested-ml-systems"
-    (tmp_path / "_config.yml").write_text(
-        re.sub(r"(?m)^  url: .*$", f"  url: {address}", text), encoding="utf-8"
+    (folder / "_config.yml").write_text(
+        re.sub(r"(?m)^  url: .*$", f"  url: {ADDRESS}", text), encoding="utf-8"
     )
-    (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: notebooks/01_a\n", encoding="utf-8")
-    (tmp_path / "book").symlink_to(ROOT / "book")
-    (tmp_path / "notebooks").mkdir()
-    cell = {"cell_type": "markdown", "id": "a", "metadata": {}, "source": "# A"}
+    (folder / "_toc.yml").write_text("format: jb-book\nroot: notebooks/01_a\n", encoding="utf-8")
+    (folder / "book").symlink_to(ROOT / "book")
+    (folder / "notebooks").mkdir()
+    source = "# A\n\n```{admonition} Incident\n:class: incident\nIt failed & nobody saw it.\n```"
+    cell = {"cell_type": "markdown", "id": "a", "metadata": {}, "source": source}
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}}
     notebook = {"cells": [cell], "metadata": kernel, "nbformat": 4, "nbformat_minor": 5}
-    (tmp_path / "notebooks" / "01_a.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
-
-    result = run_build(tmp_path)
+    (folder / "notebooks" / "01_a.ipynb").write_text(json.dumps(notebook), encoding="utf-8")
+    result = run_build(folder)
     assert result.returncode == 0, result.stdout + result.stderr
-    page = parsed(tmp_path / "_build" / "html" / "notebooks" / "01_a.html")
+    return folder / "_build" / "html"
+
+
+def test_with_an_address_there_are_four_buttons(addressed):
+    page = parsed(addressed / "notebooks" / "01_a.html")
     buttons = {
         a["href"] for a in page.select(".article-header-buttons a") if urlsplit(a["href"]).netloc
     }
-    name = "example/flight-tested-ml-systems"
+    name = "example/Flight-Tested"
     assert buttons == {
-        address,
+        ADDRESS,
+        f"{ADDRESS}/edit/main/notebooks/01_a.ipynb",
         f"https://mybinder.org/v2/gh/{name}/main?urlpath=lab/tree/notebooks/01_a.ipynb",
         f"https://colab.research.google.com/github/{name}/blob/main/notebooks/01_a.ipynb",
     }
+    assert all(a.select_one("svg") for a in page.select(".article-header-buttons a:has(i)"))
+
+
+def test_with_an_address_a_page_is_found_and_its_link_shows_a_picture(addressed):
+    site = "https://example.github.io/Flight-Tested/"
+    page = parsed(addressed / "notebooks" / "01_a.html")
+    said = {tag["property"]: tag["content"] for tag in page.select("meta[property^=og]")}
+    assert said["og:description"] == "It failed & nobody saw it."
+    assert said["og:url"] == page.select_one("[rel=canonical]")["href"]
+    assert said["og:url"] == f"{site}notebooks/01_a.html"
+    picture = addressed / said["og:image"].removeprefix(site)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert f"<loc>{said['og:url']}</loc>" in (addressed / "sitemap.xml").read_text()
+    assert f"Sitemap: {site}sitemap.xml" in (addressed / "robots.txt").read_text()
+
+
+def test_the_page_for_lost_readers_works_at_any_depth(addressed):
+    page = parsed(addressed / "404.html")
+    links = [tag.get("href", tag.get("src")) for tag in page.select("[href], [src]")]
+    relative = [x for x in links if not urlsplit(x).netloc and not x.startswith("#")]
+    assert links and relative == []
 
 
 def cell(kind, source, **metadata):

@@ -23,6 +23,7 @@ FLAGS = [
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 WIDTHS = {"desktop": 1400, "laptop": 1280, "phone": 390}
+LIBRARY = [page for page in PAGES if page.startswith("book/api")]
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -95,7 +96,7 @@ def open_page(browser, site):
 
 @pytest.mark.parametrize("width", ["desktop", "phone"])
 @pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("name", [*PAGES, "search"])
+@pytest.mark.parametrize("name", [*PAGES, "search", "404", "_modules/mlsys_lib/world"])
 def test_a_page_is_quiet_and_accessible_and_fits(open_page, name, theme, width):
     page = open_page(f"{name}.html", theme, width)
     assert page.evaluate("document.documentElement.dataset.theme") == theme
@@ -245,3 +246,56 @@ def test_what_is_ticked_as_solved_is_counted_on_the_map(open_page):
     page.locator(".exercise-card label.solved input").first.check()
     page.goto(page.url.replace("notebooks/01_framing", "book/index"), wait_until="networkidle")
     assert page.locator(".course-map .solved").all_inner_texts() == ["1 of 3 solved"]
+
+
+# Boxes that hide what is wider than they are, with how much; a box that shows it scrolls is no such box.
+HIDDEN = """tags => [...document.querySelectorAll("article " + tags)].filter(x =>
+    x.clientWidth && x.scrollWidth > x.clientWidth + 1
+    && getComputedStyle(x).overflowX != "visible").map(x => x.textContent.trim().slice(0, 60))"""
+
+
+@pytest.mark.parametrize("name", [*LIBRARY, "_modules/mlsys_lib/features"])
+def test_nothing_of_the_library_is_cut(open_page, name):
+    assert open_page(f"{name}.html", width="laptop").evaluate(HIDDEN, "*") == []
+    assert open_page(f"{name}.html", width="phone").evaluate(HIDDEN, ":not(pre)") == []
+
+
+def test_arrow_keys_turn_pages_but_a_box_that_scrolls_keeps_them(open_page):
+    page = open_page("notebooks/01_framing.html", width="phone")
+    page.locator("pre[tabindex='0']").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_timeout(300)
+    assert page.url.endswith("01_framing.html")
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("ArrowRight")
+    page.wait_for_url("**/01b_frames.html")
+    page.keyboard.press("ArrowLeft")
+    page.wait_for_url("**/01_framing.html")
+
+
+@pytest.mark.parametrize("width", ["laptop", "phone"])
+def test_a_term_explains_itself_on_hover_and_on_focus_until_escape(open_page, width):
+    page = open_page("notebooks/02_data_engineering.html", width=width)
+    for link in page.locator("a[aria-describedby^=tip-]").all():
+        tip = page.locator("#" + link.get_attribute("aria-describedby"))
+        assert not tip.is_visible()
+        link.hover()
+        assert tip.is_visible()
+        page.mouse.move(0, 0)
+        assert not tip.is_visible()
+        page.keyboard.press("Tab")  # so that focus shows
+        link.focus()
+        box = tip.bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= WIDTHS[width]
+        page.keyboard.press("Escape")
+        assert not tip.is_visible()
+        page.evaluate("document.activeElement.blur()")
+
+
+def test_a_copy_button_shows_itself_on_focus(open_page):
+    page = open_page("book/index.html")
+    button = page.locator("button.copybtn").first
+    assert button.evaluate("x => getComputedStyle(x).opacity") == "0"
+    page.keyboard.press("Tab")
+    button.focus()
+    assert button.evaluate("x => getComputedStyle(x).opacity") == "1"

@@ -1,5 +1,8 @@
 """Draw the figure of the landing page, book/_static/desk_at_six.svg, from the data.
 
+And once more as desk_at_six.png, 1200 by 630 pixels, for those who get a link to the book: what shows links
+does not show SVG.
+
 python tools/landing_figure.py
 """
 
@@ -60,6 +63,13 @@ def chart() -> plots.Chart:
     return drawn
 
 
+def save_picture(drawn: plots.Chart, file: Path) -> None:
+    drawn.figure.set_size_inches(6.4, 3.36)
+    drawn.figure.savefig(file, dpi=187.5, metadata={"Software": None})
+
+
 if __name__ == "__main__":
-    chart().save(FILE)
-    print(f"Wrote {FILE.name}")
+    drawn = chart()
+    drawn.save(FILE)
+    save_picture(drawn, FILE.with_suffix(".png"))
+    print(f"Wrote {FILE.name} and its picture for shared links")
