@@ -95,12 +95,12 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_promises():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (([1, 2], [0, 1], [0.5]), "days, y, p must have one length .* 2, 2, 1"),
-        (([1, 1, 2, 2, 3, 3], [0, 1, 0, 1, 0], [0.5] * 6), "one length .* 6, 5, 6"),
+        (([1, 2], [0, 1], [0.5]), r"days, y, p must have one length .* \[2, 2, 1\]"),
+        (([1, 1, 2, 2, 3, 3], [0, 1, 0, 1, 0], [0.5] * 6), r"one length .* \[6, 5, 6\]"),
         (([], [], []), "one length of one or more"),
         (([1, 1], [0, 1], [0.1, 0.2]), "one day .* at least two"),
-        (([1, 2], [0, np.nan], [0.1, 0.2]), "y holds 1 missing .* position 1"),
-        (([1, 2], [0, 1], [None, 0.2]), "p holds 1 missing .* position 0"),
+        (([1, 2], [0, np.nan], [0.1, 0.2]), "y holds 1 missing .* first at 1"),
+        (([1, 2], [0, 1], [None, 0.2]), "p holds 1 missing .* first at 0"),
         (([1, 2], [0, 1], [np.inf, 0.2]), "p holds 1 missing or infinite"),
         (([1, 2, 3], [-1, 1, 1], [0.1, 0.2, 0.3]), "y must hold 0 and 1; position 0 holds -1"),
         (([1, 2, 3], [0, 1, 0.5], [0.1, 0.2, 0.3]), "y must hold 0 and 1; position 2"),

@@ -935,7 +935,7 @@ def silenced(
     --------
     >>> for month in silenced(7, "EV", since=32), silenced(7, "EV"):
     ...     print(int(month.late[month.carrier == "EV"].sum()))
-    1503
+    1516
     0
     """
     return _silence(_landed(year, number), carrier, since, every, gate).drop(columns="day")
