@@ -597,7 +597,8 @@ def _right(score: Array, late: Array, other: Array) -> Array:
     """A metric: how much more often the outcome is "late" where the score is 1 than on all rows."""
     voted = score == 1
     share: Array = (late @ voted) / ((late + other) @ voted)
-    return share - late.sum(axis=-1) / (late + other).sum(axis=-1)
+    gain: Array = share - late.sum(axis=-1) / (late + other).sum(axis=-1)
+    return gain
 
 
 def _by_side(said: pd.DataFrame) -> Iterator[tuple[str, int, Array]]:
