@@ -5,13 +5,15 @@ PYTHON ?=
 PY := .venv/bin/python
 PYTEST := $(PY) -m pytest
 NOTEBOOKS ?=
+EXERCISES ?=
+SINCE ?=
 # Tests run in two processes, each file (a notebook is one) in a single process; WORKERS=0: in one.
 WORKERS ?= 2
 PARALLEL := -n $(WORKERS) --dist loadfile
 # Whether .venv has a Python newer than the course's, and so other versions of pandas and numpy.
 IS_NEWER := $(PY) -c "import sys; sys.exit(sys.version_info < (3, 13))"
 # More OpenMP threads than cores wait for each other in busy loops (chapter 08b).
-check unit exercises nbval book-tests weekly notebooks: export OMP_NUM_THREADS = 1
+check unit exercises nbval book-tests weekly mutants notebooks: export OMP_NUM_THREADS = 1
 LAB ?=
 
 # Four stages own these tests; the unit stage runs all the others.
@@ -24,7 +26,7 @@ LIBRARY_TESTS := $(filter-out tests/test_serving.py,$(foreach m,$(notdir $(wildc
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .PHONY: help book lab progress check test lint types unit exercises nbval book-tests test-newest \
-	weekly env data tables notebooks lock clean
+	weekly mutants env data tables notebooks lock clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -96,6 +98,11 @@ weekly: env tables .venv-repo2docker/bin/jupyter-repo2docker ## what takes too l
 .venv-repo2docker/bin/jupyter-repo2docker:
 	$(PY) -m venv .venv-repo2docker
 	.venv-repo2docker/bin/python -m pip install --quiet jupyter-repo2docker==2026.4.0
+
+# Also of what this branch changes only: SINCE=main, at most two minutes a chapter.
+mutants: env tables ## wrong answers made from the solutions: each must be rejected (EXERCISES="ch01 ch02.contract": only these)
+	$(PY) tools/mutants.py $(EXERCISES) --workers $(or $(filter-out 0,$(WORKERS)),1) \
+		$(if $(SINCE),--since $(SINCE) --limit 120)
 
 test-newest: ## - the library alone on Python 3.13+ and the newest packages
 	@echo "== newest versions"

@@ -113,6 +113,44 @@ def test_an_argued_equivalent_is_left_alone_and_one_that_is_rejected_is_not(toy)
     assert [e.reason for e in scored(toy).stale] == ["it says so"]
 
 
+def test_what_is_left_out_for_time_is_said_and_is_neither_killed_nor_alive(toy, capsys):
+    toy.equivalent("the statement does not say", old="x < limit", new="x <= limit")
+    score = scored(toy)
+    for task in score.tasks:
+        task.said = tool.LEFT_OUT
+    score.report()
+    assert score.is_whole
+    assert f", 0 killed (0 never ended), 0 equivalent, 0 alive, {len(score.tasks)} left out" in (
+        capsys.readouterr().out
+    )
+
+
+def test_after_the_limit_only_the_solutions_are_judged():
+    from mlsys_lib.exercises import ch01_framing as ch01
+
+    score = tool.Score("ch01_framing", ch01.metric)
+    tool.judge([score], workers=1, seconds=8, limit=0)
+    assert score.right.said == "correct"
+    assert {task.said for task in score.tasks} == {tool.LEFT_OUT}
+
+
+def test_only_chapters_that_differ_from_a_commit_are_scored(monkeypatch, tmp_path):
+    def git(*command):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True, capture_output=True)
+
+    folder = tmp_path / "mlsys_lib" / "exercises"
+    folder.mkdir(parents=True)
+    for name in ("ch01_framing", "ch02_data_engineering", "checker"):
+        (folder / f"{name}.py").write_text("")
+    git("init", "-q")
+    git("add", ".")
+    git("-c", "user.name=a", "-c", "user.email=a@b.c", "commit", "-qm", "all")
+    for name in ("ch02_data_engineering", "checker"):
+        (folder / f"{name}.py").write_text("changed = True")
+    monkeypatch.setattr(tool, "ROOT", tmp_path)
+    assert tool.changed_chapters("HEAD") == {"ch02"}
+
+
 def test_the_command_scores_one_exercise_and_knows_no_other():
     command = [sys.executable, "-W", "ignore", str(Path(tool.__file__))]
     done = subprocess.run([*command, "ch01.metric"], capture_output=True, text=True)

@@ -1,11 +1,14 @@
 """Derive wrong answers from each solution, and see that its check rejects them: `make mutants`.
 
     python tools/mutants.py [ch01 | ch01.expected_cost ...] [--workers 2] [--seconds 30]
+    python tools/mutants.py --since HEAD~1 --limit 120
 
 A mutant is the solution with one small change: a comparison, a boundary, a constant, an operator, a
 dropped statement or keyword, swapped arguments, `mean` for `median`, no sort. One that changes nothing
 which the statement asks for stands beside the exercise with its reason: `exercise.equivalent(...)`.
 The exit code is 1 where a mutant survives, breaks the checker, or was called equivalent and is rejected.
+`--since` takes only the chapters whose file has changed since a commit, `--limit` that many seconds of
+each: what is left out by then is drawn from all its exercises, and counted.
 """
 
 from __future__ import annotations
@@ -16,9 +19,12 @@ import contextlib
 import copy
 import difflib
 import importlib
+import itertools
 import multiprocessing as mp
 import os
 import queue
+import random
+import subprocess
 import sys
 import threading
 import time
@@ -321,9 +327,9 @@ _ONE_AT_A_TIME = threading.Lock()
 class Worker(threading.Thread):
     """Hands tasks to a process, and starts another one where it does not come back in time."""
 
-    def __init__(self, tasks: queue.Queue[Task], seconds: float) -> None:
+    def __init__(self, tasks: queue.Queue[Task], seconds: float, until: float) -> None:
         super().__init__(daemon=True)
-        self.tasks, self.seconds = tasks, seconds
+        self.tasks, self.seconds, self.until = tasks, seconds, until
         self.process: Any = None
 
     def run(self) -> None:
@@ -332,7 +338,8 @@ class Worker(threading.Thread):
                 task = self.tasks.get_nowait()
             except queue.Empty:
                 break
-            task.said = self.judged(task)
+            is_late = time.perf_counter() > self.until and task is not task.score.right
+            task.said = LEFT_OUT if is_late else self.judged(task)
             with _ONE_AT_A_TIME:
                 task.score.left -= 1
                 if not task.score.left:
@@ -370,6 +377,9 @@ class Worker(threading.Thread):
             self.process = None
 
 
+ACCEPTED, LEFT_OUT = ("correct", "broken"), "left out"
+
+
 class Score:
     """The tasks of one exercise, the unchanged solution first; reported when the last one is judged."""
 
@@ -388,11 +398,13 @@ class Score:
             print(f"{self.where}: its check says {self.right.said!r} of the solution itself")
             return
         count = Counter(task.said for task in self.tasks)
-        killed = len(self.tasks) - len(self.alive) - len(self.argued) + len(self.stale)
+        killed = sum(task.said not in (*ACCEPTED, LEFT_OUT) for task in self.tasks)
+        equivalent = count["correct"] + count["broken"] - len(self.alive)
         print(
             f"{self.where}: {self.claims} claims, {self.cases} cases, check {self.right.seconds:.2f} s; "
             f"{len(self.tasks)} mutants, {killed} killed ({count['never ended']} never ended), "
-            f"{len(self.argued) - len(self.stale)} equivalent, {len(self.alive)} alive, "
+            f"{equivalent} equivalent, {len(self.alive)} alive, "
+            f"{f'{count[LEFT_OUT]} left out, ' if count[LEFT_OUT] else ''}"
             f"{sum(task.seconds for task in self.tasks):.0f} s",
         )
         for task in self.alive:
@@ -404,27 +416,30 @@ class Score:
     @property
     def alive(self) -> list[Task]:
         """What is accepted without a reason, or breaks the checker."""
-        said = ("correct", "broken")
-        return [t for t in self.tasks if t.said in said and t.text not in self.argued]
+        return [t for t in self.tasks if t.said in ACCEPTED and t.text not in self.argued]
 
     @property
     def stale(self) -> list[Any]:
         """What is called equivalent, and is rejected or is no mutant."""
-        accepted = {task.text for task in self.tasks if task.said == "correct"}
-        return [e for text, e in self.argued.items() if text not in accepted]
+        fine = {task.text for task in self.tasks if task.said in ("correct", LEFT_OUT)}
+        return [e for text, e in self.argued.items() if text not in fine]
 
     @property
     def is_whole(self) -> bool:
         return self.right.said == "correct" and not self.alive and not self.stale
 
 
-def judge(scores: list[Score], workers: int, seconds: float) -> None:
-    """Judge the tasks of all exercises, and report each when it is done."""
+def judge(scores: list[Score], workers: int, seconds: float, limit: float | None = None) -> None:
+    """Judge the tasks of all exercises, and report each when it is done; after `limit` seconds leave out the rest."""
     waiting: queue.Queue[Task] = queue.Queue()
-    for score in scores:
-        for task in [score.right, *score.tasks]:
-            waiting.put(task)
-    threads = [Worker(waiting, seconds) for _ in range(workers)]
+    tasks = [task for score in scores for task in [score.right, *score.tasks]]
+    if limit is not None:
+        random.Random(0).shuffle(tasks)
+        tasks.sort(key=lambda task: task is not task.score.right)
+    for task in tasks:
+        waiting.put(task)
+    until = float("inf") if limit is None else time.perf_counter() + limit
+    threads = [Worker(waiting, seconds, until) for _ in range(workers)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -449,15 +464,29 @@ def change(source: str, text: str) -> str:
     return "\n".join(f"    {line}" for line in changed)
 
 
+def changed_chapters(since: str) -> set[str]:
+    """The chapters whose exercises differ from those of a commit, as in "ch01"."""
+    command = ["git", "diff", "--name-only", since, "--", "mlsys_lib/exercises"]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    return {Path(name).stem[:4] for name in done.stdout.split() if Path(name).stem[2:4].isdigit()}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("which", nargs="*", help="chapters or exercises: ch01, ch01.expected_cost")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--seconds", type=float, default=30, help="the most that a check may take")
+    parser.add_argument("--since", help="only chapters whose file has changed since this commit")
+    parser.add_argument("--limit", type=float, help="the most seconds that a chapter may take")
     asked = parser.parse_args()
     from mlsys_lib.exercises import chapters
 
     started = time.perf_counter()
+    if asked.since:
+        asked.which = sorted(changed_chapters(asked.since))
+        if not asked.which:
+            print(f"no exercise has changed since {asked.since}")
+            return
     scores = [
         Score(chapter, exercise)
         for chapter, exercises in chapters().items()
@@ -466,7 +495,8 @@ def main() -> None:
     ]
     if not scores:
         sys.exit(f"no exercise is called {' or '.join(asked.which)}; ask for ch01, or ch01.metric")
-    judge(scores, asked.workers, asked.seconds)
+    for _, of_chapter in itertools.groupby(scores, key=lambda score: score.where[:4]):
+        judge(list(of_chapter), asked.workers, asked.seconds, asked.limit)
     total, alive = sum(len(s.tasks) for s in scores), sum(len(s.alive) for s in scores)
     print(f"{total} mutants, {alive} alive, in {time.perf_counter() - started:.0f} s")
     sys.exit(not all(score.is_whole for score in scores))

@@ -597,8 +597,8 @@ def _right(score: Array, late: Array, other: Array) -> Array:
     """A metric: how much more often the outcome is "late" where the score is 1 than on all rows."""
     voted = score == 1
     share: Array = (late @ voted) / ((late + other) @ voted)
-    above: Array = share - late.sum(axis=-1) / (late + other).sum(axis=-1)
-    return above
+    gain: Array = share - late.sum(axis=-1) / (late + other).sum(axis=-1)
+    return gain
 
 
 def _by_side(said: pd.DataFrame) -> Iterator[tuple[str, int, Array]]:

@@ -1,7 +1,7 @@
 """Exercises of chapter 07, offline evaluation."""
 
-from collections.abc import Callable
-from itertools import pairwise
+from collections.abc import Callable, Iterator
+from itertools import combinations, pairwise
 from typing import Any
 
 import numpy as np
@@ -30,12 +30,13 @@ def equal_mass(late, p, bins):
 
     `late` (0 or 1) and `p` (probability) are arrays with one entry a flight, in any
     order; p has two different values or more. Cut the flights by their prediction into
-    `bins` bins (one or more) of as many flights each: one more or one fewer where the
-    flights do not divide. Flights with the same prediction stay in one bin: a cut that
-    would part them moves to their lower or to their upper end, and so there may be
-    fewer bins. Give a DataFrame with one row a bin that holds a flight, from the
-    lowest predictions up, and the columns flights (how many), predicted (their mean p)
-    and late (their late rate), not rounded; its index does not count.
+    `bins` bins (one or more) of as many flights each; where the flights do not divide,
+    of one more or one fewer, and which of them is up to you. Flights with the same
+    prediction stay in one bin: a cut that would part them moves to their lower or to
+    their upper end, and so there may be fewer bins. Give a DataFrame with one row a bin
+    that holds a flight, from the lowest predictions up, and the columns flights (how
+    many), predicted (their mean p) and late (their late rate), not rounded; its index
+    does not count.
     """
     edges = np.unique(np.quantile(p, np.linspace(0, 1, bins + 1)[1:-1]))  # blank
     group = np.searchsorted(edges, p, side="right")  # blank
@@ -97,14 +98,24 @@ def _cuts(p: Any, place: int) -> set[int]:
     return {int(end) for end in ends}
 
 
+def _equal_shares(size: int, bins: int) -> Iterator[list[set[int]]]:
+    """Where the cuts may lie, the ends among them: with one flight more in some of the bins; or each share rounded up or down."""
+    share, left = divmod(size, bins)
+    for larger in combinations(range(bins), left):
+        yield [{0}, *({(i + 1) * share + sum(j <= i for j in larger)} for i in range(bins))]
+    yield [{size * j // bins, -(-size * j // bins)} for j in range(bins + 1)]
+
+
 def _is_cut_so(table: Any, p: Any, bins: int) -> bool:
-    """Whether the bins' sizes are what cuts at equal shares give, each to one side or the other."""
+    """Whether the bins' sizes are what equal shares give, each cut moved to one side or the other of equal predictions."""
     sizes = [int(n) for n in table.flights]
     made = {0, len(p), *np.cumsum(sizes).tolist()}
-    allowed = [
-        _cuts(p, len(p) * j // bins) | _cuts(p, -(-len(p) * j // bins)) for j in range(bins + 1)
-    ]
-    return min(sizes) > 0 and all(made & one for one in allowed) and made <= set().union(*allowed)
+
+    def fits(cuts: list[set[int]]) -> bool:
+        allowed = [set().union(*(_cuts(p, place) for place in places)) for places in cuts]
+        return all(made & one for one in allowed) and made <= set().union(*allowed)
+
+    return min(sizes) > 0 and any(map(fits, _equal_shares(len(p), bins)))
 
 
 def _binned(answer: Answer, late: Any, p: Any, bins: int) -> Any:
@@ -257,6 +268,18 @@ def by_rank(late, p, bins):
     return groups.agg(
         flights=("late", "size"), predicted=("p", "mean"), late=("late", "mean")
     ).reset_index(drop=True)
+
+
+@equal_mass.alternative
+def split_and_joined(late, p, bins):
+    group = np.empty(len(p), int)
+    for number, part in enumerate(np.array_split(np.argsort(p), bins)):
+        group[part] = number
+    flights = pd.DataFrame({"predicted": p, "late": late})
+    groups = flights.groupby(pd.Series(group).groupby(p).transform("min"))
+    table = groups.mean()
+    table.insert(0, "flights", groups.size())
+    return table
 
 
 @equal_mass.alternative
@@ -801,9 +824,9 @@ def _rows_of(slices: pd.DataFrame, middle: Any, shuffled: bool) -> pd.DataFrame:
     is_date = isinstance(middle, pd.Timestamp)
     day = pd.Timedelta("1D") if is_date else 1
     other: dict[str, Any] = {"airline": "other", "gate": "other", "hour": 0}
-    blocks: list[tuple[Any, ...]] = [(other, 40, 0.0, 7, 0.0)]
+    blocks: list[Any] = [(other, 40, 0.0, 7, 0.0)]
     for one in slices.itertuples():
-        mine = other | {one.column: one.value}
+        mine = other | {str(one.column): one.value}
         blocks.append((mine, one.flights, one.clarity, one.flights_later, one.clarity_later))
     parts = []
     for mine, flights, clear, flights_later, clear_later in blocks:
@@ -1023,12 +1046,13 @@ def leans_on(model, rows, names, rng):
 
     `model.predict(rows)` gives an array with a probability a row. `names` are columns
     that must not matter, such as the flight number, and possibly "order": in which
-    order the rows come. A model leans on a column if any flight's probability moves by more than
-    1e-6 when the column's values are dealt out anew among the rows (with
+    order the rows come. A model leans on a column if any flight's probability moves by
+    more than 1e-6 when the column's values are dealt out anew among the rows (with
     `rng.permutation`), and on the order if any flight's moves when the rows come in
-    reverse. Smaller moves, up or down, are rounding: an absolute 1e-6, whatever the
-    probability. Give the names it leans on as a list, in the order of `names`, which
-    may be any, and leave `rows` as it is; its index may be any.
+    reverse (no other order counts). Smaller moves, up or down, are rounding: an
+    absolute 1e-6, whatever the probability. Give the names it leans on as a list, in
+    the order of `names`, which may be any, and leave `rows` as it is; its index may be
+    any.
     """
     before = model.predict(rows)
     found = []
@@ -1144,8 +1168,14 @@ def as_asked(answer: Answer) -> None:
 
 @leans_on.claim("one flight that moves by a ten-thousandth is caught")
 def one_flight(answer: Answer) -> None:
-    known = _some_rows().flight[3]  # no other row has this number
-    expect(_leaning(answer, lambda rows: 1e-4 * (rows.flight.to_numpy() == known)), ["flight"])
+    numbers = _some_rows().flight
+    once = numbers[~numbers.duplicated(keep=False)]
+
+    def one(number: int) -> Callable[[pd.DataFrame], Any]:
+        return lambda rows: 1e-4 * (rows.flight.to_numpy() == number)
+
+    named = [_leaning(answer, one(once.iloc[place])) for place in (0, len(once) // 2, -1)]
+    expect(named, [["flight"]] * 3)
 
 
 @leans_on.claim(
@@ -1177,6 +1207,10 @@ _WAYS: dict[str, tuple[str, Callable[[pd.DataFrame], Any]]] = {
     "where it is windier than in the row before": (
         "order",
         lambda rows: rows.wind_speed.diff().to_numpy() > 0,
+    ),
+    "to the first and the last row": (
+        "nothing",
+        lambda rows: np.isin(np.arange(len(rows)), [0, len(rows) - 1]),
     ),
     "to all rows, by the mean flight number": (
         "nothing",
@@ -1210,23 +1244,26 @@ def _leaned(model: _Adding, names: list[str]) -> list[str]:
 
 @leans_on.generated(
     "any model and any names",
-    truth=lambda model, rows, names, rng: _leaned(model, names),
+    run=lambda answer, model, rows, names, seed: answer(
+        model, rows, names, np.random.default_rng(seed)
+    ),
+    truth=lambda model, rows, names, seed: _leaned(model, names),
     marks={
-        "it moves by more than 1e-6, and by less than 1e-5": lambda model, rows, names, rng: any(
+        "it moves by more than 1e-6, and by less than 1e-5": lambda model, rows, names, seed: any(
             1e-6 < abs(size) < 1e-5 for size in model.added.values()
         ),
-        "it moves by less than 1e-6": lambda model, rows, names, rng: any(
+        "it moves by less than 1e-6": lambda model, rows, names, seed: any(
             abs(size) < 1e-6 for size in model.added.values()
         ),
-        "it leans on the order": lambda model, rows, names, rng: "order" in _leaned(model, names),
-        "it uses what no order and no dealing out changes": lambda model, rows, names, rng: any(
-            _WAYS[way][0] == "nothing" for way in model.added
+        "it leans on the order": lambda model, rows, names, seed: "order" in _leaned(model, names),
+        "it adds what neither reversing nor dealing out moves": lambda model, rows, names, seed: (
+            any(_WAYS[way][0] == "nothing" for way in model.added)
         ),
-        "it leans on what is not asked for": lambda model, rows, names, rng: (
+        "it leans on what is not asked for": lambda model, rows, names, seed: (
             len(_leaned(model, ["flight", "tailnum", "order"])) > len(_leaned(model, names))
         ),
-        "the names are not sorted": lambda model, rows, names, rng: names != sorted(names),
-        "nothing is asked": lambda model, rows, names, rng: not names,
+        "the names are not sorted": lambda model, rows, names, seed: names != sorted(names),
+        "nothing is asked": lambda model, rows, names, seed: not names,
     },
     count=50,
     steps=120,
@@ -1239,7 +1276,7 @@ def any_model(draw):
     rows.index = pd.Index(draw(st.sampled_from([range(len(rows)), range(len(rows))[::-1]])))
     names = draw(cases.some(cases.names("flight", "tailnum", "order"), 0, 3, unique=True))
     model = _Adding({way: draw(sizes) for way in by_name.values()})
-    return model, rows, names, np.random.default_rng(draw(cases.whole(0, 9)))
+    return model, rows, names, draw(cases.whole(0, 9))
 
 
 leans_on.mistake(
@@ -1337,6 +1374,19 @@ leans_on.mistake(
     fails="honest",
     old="rows.assign(**{name: rng.permutation(rows[name])})",
     new="rows.iloc[rng.permutation(len(rows))]",
+)
+leans_on.mistake(
+    "the rows come in any other order, not in reverse",
+    fails="any_model",
+    old="after = model.predict(rows[::-1])[::-1]",
+    new="""places = rng.permutation(len(rows))
+            after = model.predict(rows.iloc[places])[np.argsort(places)]""",
+)
+leans_on.mistake(
+    "the first rows stand for all",
+    fails="one_flight",
+    old="before = model.predict(rows)",
+    new="rows = rows.iloc[:400]\n    before = model.predict(rows)",
 )
 leans_on.mistake(
     "it stops at the first that it finds",
