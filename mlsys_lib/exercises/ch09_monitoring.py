@@ -959,6 +959,7 @@ def day_after_day(rows, now, least):
 SHOWN = (0, 1, 2)  # the seeds that a reader is shown
 _UNSEEN = (10, 11, 12, 13)
 _DAYS = 240
+_WEATHER = ["visib", "wind"]
 _BUDGET = 4  # false alert days in a history
 _SHOWS_IN = {
     "feed outage": "gaps",
@@ -970,7 +971,7 @@ _SHOWS_IN = {
     "silent airline": "labels",
     "concept drift": "residual",
 }
-_WEATHER = ["visib", "wind"]
+_MONITORS = [*_SHOWS_IN.values(), "scores", "cost", *_WEATHER]
 
 
 def history(seed: int, faults: bool = True, storms: int = 12) -> tuple[pd.DataFrame, pd.DataFrame]:
@@ -1001,11 +1002,8 @@ def history(seed: int, faults: bool = True, storms: int = 12) -> tuple[pd.DataFr
     rng = np.random.default_rng(seed)
     inside = [*_SHOWS_IN.values(), "scores", "cost"]
     columns = [*inside, *_WEATHER]
-    noise = rng.normal(size=(_DAYS, len(columns)))
-    for day in range(1, _DAYS):
-        noise[day] = 0.5 * noise[day - 1] + 0.75**0.5 * noise[day]
     days = pd.date_range("2013-01-01", periods=_DAYS, tz="UTC")
-    table = pd.DataFrame(np.exp(0.28 * noise - 0.9), days, columns)
+    table = pd.DataFrame(_noise(rng, len(columns)), days, columns)
     for day in 4 + _places(rng, storms, 5):
         table.loc[days[day], _WEATHER] = rng.uniform(2.5, 6, 2)
         table.loc[days[day + 1], rng.choice(inside, 2, replace=False)] = rng.uniform(2.5, 6, 2)
@@ -1017,6 +1015,14 @@ def history(seed: int, faults: bool = True, storms: int = 12) -> tuple[pd.DataFr
             table.iloc[first : first + length, columns.index(column)] = loud
             log.append((str(name), column, days[first], days[first + length - 1]))
     return table, pd.DataFrame(log, columns=["name", "column", "first", "last"])
+
+
+def _noise(rng: np.random.Generator, monitors: int) -> Any:
+    """Ratios without storms or faults, each day like the one before."""
+    noise = rng.normal(size=(_DAYS, monitors))
+    for day in range(1, _DAYS):
+        noise[day] = 0.5 * noise[day - 1] + 0.75**0.5 * noise[day]
+    return np.exp(0.28 * noise - 0.9)
 
 
 def _places(rng: np.random.Generator, many: int, apart: int) -> Any:
@@ -1038,14 +1044,15 @@ def rule(table):
     """Write an alert rule that others rely on: on which days does it send a message?
 
     `table` has a row a day and a column a monitor: its statistic divided by its
-    threshold, 1 or more is an alarm. Give the list of the days on which you alert. You
-    decide each day with that day and those before it. The rule is run on simulated
-    histories of 240 days like `ch09.history(0)`, of seeds that you are shown (0, 1, 2)
-    and others. In each it must alert on every one of the eight faults, on its third day
-    at the latest. It may alert on at most four days without a fault; the two days after
-    a fault are not counted. A fault stays in its column for five days or more. A storm
+    threshold, 1 or more is an alarm. Give the list of the days on which you alert, as
+    they stand in its index, in any order. You decide each day with that day and those
+    before it. The rule is run on simulated histories of 240 days like
+    `ch09.history(0)`, of seeds that you are shown (0, 1, 2) and others, and of other
+    years. In each it must alert on every fault, on its third day at the latest. It may
+    alert on at most four days without a fault; the two days after a fault are not
+    counted. A fault stays in its column, at 1.2 or more, for five days or more. A storm
     is loud for a day in some columns, and the next day in others; it is no fault.
-    Monitors may be added or dropped.
+    Monitors may be added, dropped, renamed or stand in another order.
     """
     loud = table >= 1
     lasting = loud & loud.shift(1, fill_value=False)
@@ -1151,8 +1158,111 @@ def added(answer: Answer) -> None:
     expect(_hit(sent, table.index[2], table.index[4]) or _dates(sent), True, because=said)
 
 
+Fault = tuple[str, int, int, float]
+
+
+def _simulated(
+    seed: int, first: str, monitors: list[str], faults: list[Fault], storms: int
+) -> pd.DataFrame:
+    """A history of these monitors from that day on, with faults by monitor, first day, length and least ratio."""
+    rng = np.random.default_rng(seed)
+    days = pd.date_range(first, periods=_DAYS, tz="UTC")
+    table = pd.DataFrame(_noise(rng, len(monitors)), days, monitors)
+    for day in 4 + _places(rng, storms, 5):
+        loud = rng.permutation(monitors)
+        table.loc[days[day], loud[:2]] = rng.uniform(2.5, 6, 2)
+        table.loc[days[day + 1], loud[2:4]] = rng.uniform(2.5, 6, 2)
+    for monitor, start, length, least in faults:
+        table.loc[days[start : start + length], monitor] = least + 0.4 * np.arange(length) % 1
+    return table
+
+
+def _complaints(
+    answer: Answer, seed: int, first: str, monitors: list[str], faults: list[Fault], storms: int
+) -> list[str]:
+    """What is wrong with a rule, if anything is."""
+    table = _simulated(seed, first, monitors, faults, storms)
+    sent, day = _alert_days(answer, table), table.index
+    log = pd.DataFrame(
+        [(day[start], day[start + length - 1]) for _, start, length, _ in faults],
+        columns=["first", "last"],
+    )
+    said = [
+        f"the fault in {monitor!r} from {day[start]:%d %b} on is not alerted by {day[start + 2]:%d %b}"
+        for monitor, start, _, _ in faults
+        if not _hit(sent, day[start], day[start + 2])
+    ]
+    false = _false(sent, log)
+    if len(false) > _BUDGET:
+        said.append(f"{len(false)} alert days have no fault: {_dates(false)}")
+    today = day[faults[0][1] + 2 if faults else 120]
+    then = _alert_days(answer, table[:today])
+    if _dates(then) != _dates(sent[sent <= today]):
+        said.append(f"up to {today:%d %b}, it alerts on other days than with what came later")
+    return said
+
+
+@rule.generated(
+    "any faults in any monitors",
+    run=_complaints,
+    truth=lambda seed, first, monitors, faults, storms: [],
+    marks={
+        "the days are of another year": lambda seed, first, monitors, faults, storms: (
+            not first.startswith("2013")
+        ),
+        "a monitor was added or renamed": lambda seed, first, monitors, faults, storms: bool(
+            {*monitors} - {*_MONITORS}
+        ),
+        "there are few monitors": lambda seed, first, monitors, faults, storms: len(monitors) < 6,
+        "there is a fault": lambda seed, first, monitors, faults, storms: bool(faults),
+        "a fault begins on the first or second day": lambda seed, first, monitors, faults, storms: (
+            any(start < 2 for _, start, _, _ in faults)
+        ),
+        "a monitor of the weather is at fault": lambda seed, first, monitors, faults, storms: any(
+            monitor in _WEATHER for monitor, *_ in faults
+        ),
+        "a fault is hardly above 1.2": lambda seed, first, monitors, faults, storms: any(
+            least < 1.3 for *_, least in faults
+        ),
+        "there are storms": lambda seed, first, monitors, faults, storms: storms > 0,
+    },
+    count=40,
+    steps=60,
+)
+def any_faults(draw):
+    names = st.sampled_from([*_MONITORS, "gate", "latency", "m1", "m2"])
+    monitors = draw(cases.some(names, 1, 12, unique=True))
+    least = st.sampled_from([1.2, 1.2, 1.6, 3.0])
+    starts = [start + draw(cases.whole(0, 8)) for start in (0, 40, 70, 100, 150, 230)]
+    chosen = sorted(draw(cases.some(st.sampled_from(starts), 0, 4, unique=True)))
+    faults = [
+        (
+            draw(st.sampled_from(monitors)),
+            min(start, _DAYS - 6),
+            draw(cases.whole(5, 6)),
+            draw(least),
+        )
+        for start in chosen
+    ]
+    storms = draw(st.sampled_from([0, 6, 12])) if len(monitors) > 3 else 0
+    first = draw(st.sampled_from(["2013-01-01", "2013-03-10", "2023-01-01", "2024-07-01"]))
+    return draw(cases.whole(0, 99)), first, monitors, faults, storms
+
+
 _LASTING = "lasting = loud & loud.shift(1, fill_value=False)"
 _SENT = "return list(table.index[lasting.any(axis=1)])"
+rule.mistake(
+    "the weather is left out, since it is loud without a fault",
+    fails="any_faults",
+    old="table >= 1",
+    new='table.drop(columns=["visib", "wind"], errors="ignore") >= 1',
+)
+rule.mistake(
+    "the year of the examples is the only one",
+    fails="any_faults",
+    old=_SENT,
+    new="return [day for day in table.index[lasting.any(axis=1)] if day.year == 2013]",
+)
 rule.mistake("it alerts on everything", fails="calm", old=_SENT, new="return list(table.index)")
 rule.mistake(
     "thresholds are lowered, to be on the safe side", fails="calm", old=">= 1", new=">= 0.65"
@@ -1241,6 +1351,21 @@ rule.mistake(
     fails="added",
     old="table >= 1",
     new="table.iloc[:, :12] >= 1",
+)
+
+
+rule.equivalent(
+    "no fault is at 1 to the last digit: it stays at 1.2 or more", old="table >= 1", new="table > 1"
+)
+_BEFORE_THE_FIRST = "one alert more, on the first day, is within what it may send for nothing"
+for _fill in ("", ", fill_value=True"):
+    rule.equivalent(
+        _BEFORE_THE_FIRST, old="loud.shift(1, fill_value=False)", new=f"loud.shift(1{_fill})"
+    )
+rule.equivalent(
+    "loud on the first and on the third day: the third is not too late",
+    old="loud.shift(1, fill_value=False)",
+    new="loud.shift(2, fill_value=False)",
 )
 
 
