@@ -404,9 +404,8 @@ def within(value: float, low: float, high: float, name: str, *, inclusive: bool 
     number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
     if not number or not low <= value <= high or (value in (low, high) and not inclusive):
         ends = f"from {low:g} to {high:g}" if np.isfinite(high) else f"at {low:g} or above"
-        raise ValueError(
-            f"{name}={value!r} must lie {ends}{'' if inclusive else ', ends excluded'}"
-        )
+        ends += "" if inclusive else ", ends excluded"
+        raise ValueError(f"{name}={value!r} must lie {ends}")
 
 
 def whole(value: int, low: int, name: str, *, high: int = sys.maxsize) -> int:

@@ -109,9 +109,7 @@ def history(
 def _sides(rows: pd.DataFrame, world: World, split: Moment) -> npt.NDArray[np.str_]:
     moment = checks.moment(split, "split")
     if moment > world.now:
-        raise AvailabilityError(
-            f"split={split!r} is yet to come: the clock stands at {world.now:%Y-%m-%d %H:%M} UTC"
-        )
+        raise AvailabilityError(f"split={split!r} is after the clock, {world.now:%Y-%m-%d %H:%MZ}")
     learned = rows.late.notna() & (rows.labelled_at <= moment)
     return np.select([rows.decided_at >= moment, learned], ["test", "train"], "gap")
 

@@ -133,10 +133,7 @@ class Windows:
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{event.key} is no report to be understood: {error!r}") from error
         if late:
-            raise ValueError(
-                f"{event.key} was available at {at:%Y-%m-%d %H:%M} UTC, but {self._stands(topic)}; feed "
-                "reports in the order of available_at, and all of a moment before you ask for it"
-            )
+            raise ValueError(f"{event.key} is of {at:%Y-%m-%d %H:%MZ}, but {self._stands(topic)}")
         self._told[topic] = at
         self._weather.update(seen)
         for span, key in keys.items():
@@ -156,8 +153,9 @@ class Windows:
         return {}, float(delay), keys
 
     def _stands(self, topic: str) -> str:
-        moment = max(self._told[topic], self._asked[topic])
-        return f"the stream of {topic} stands at {moment:%Y-%m-%d %H:%M} UTC"
+        now = max(self._told[topic], self._asked[topic])
+        remedy = "go in the order of time, and feed all of a moment before you ask"
+        return f"the stream of {topic} stands at {now:%Y-%m-%d %H:%MZ}; {remedy}"
 
     def row(
         self, columns: Mapping[str, Any], at: datetime | Mapping[str, datetime]
@@ -186,10 +184,7 @@ class Windows:
         moments = at if isinstance(at, Mapping) else dict.fromkeys(TOPICS, at)
         for topic, moment in moments.items():
             if moment < self._told[topic] or moment < self._asked[topic]:
-                raise AvailabilityError(
-                    f"{self._stands(topic)} and would show the decision at {moment:%Y-%m-%d %H:%M} UTC "
-                    "its future; ask in the order of time, or replay the log"
-                )
+                raise AvailabilityError(f"{moment:%Y-%m-%d %H:%MZ} is over: {self._stands(topic)}")
         row = {**columns, **self._weather.get(columns["origin"], _NOT_MEASURED)}
         for span in self._spans:
             window = span.windows.get(span.key(columns), _EMPTY)

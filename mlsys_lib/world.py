@@ -177,9 +177,7 @@ class World:
         """
         checks.within(hours, 0, np.inf, "hours")
         if hours > 24 * TIMETABLE_DAYS:
-            raise AvailabilityError(
-                f"hours={hours} is beyond the timetable's {TIMETABLE_DAYS} days"
-            )
+            raise AvailabilityError(f"hours={hours} exceeds the timetable's {TIMETABLE_DAYS} days")
         table, end = self._operations, self._now + pd.Timedelta(hours=hours)
         ahead = table[(table.sched_dep >= self._now) & (table.sched_dep < end)]
         return _stamped(ahead[PUBLISHED], ahead.sched_dep, -_TIMETABLE)

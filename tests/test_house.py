@@ -14,13 +14,9 @@ ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted((ROOT / "mlsys_lib").glob("*.py"))
 # Lines of code: without docstrings, comments and blanks. Growth is a decision, taken here.
 LINES_A_MODULE = 250
-LINES_IN_ALL = 3700  # may only fall: the aim is 2,600
-NOT_THE_LESSON = {
-    "plots",
-    "explore",
-    "report",
-    "source",
-}  # nor exercises/, which is no module of this folder
+LINES_IN_ALL = 3550  # may only fall: the aim is 2,600
+# Nor exercises/, which is no module of this folder.
+NOT_THE_LESSON = {"plots", "explore", "report", "source"}
 
 
 def the_house():

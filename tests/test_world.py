@@ -196,7 +196,7 @@ def test_the_schedule_begins_at_the_clock_and_ends_before_its_hours_are_over():
 def test_the_timetable_ends_where_it_has_not_been_published():
     assert World("2013-07-01").schedule(hours=720).sched_dep.max() > utc("2013-07-30")
     for hours in (721, 720.01, 1e12, np.inf):
-        with pytest.raises(AvailabilityError, match=r"hours=.* is beyond the timetable's 30 days"):
+        with pytest.raises(AvailabilityError, match=r"hours=.* exceeds the timetable's 30 days"):
             World("2013-07-01").schedule(hours=hours)
 
 
