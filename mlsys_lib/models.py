@@ -268,8 +268,7 @@ class Model:
         matrix = self.signature.matrix(rows)
         if not len(matrix):
             return np.empty(0)  # scikit-learn refuses it
-        p: checks.Array = self.estimator.predict_proba(matrix)[:, 1]
-        return p
+        return np.asarray(self.estimator.predict_proba(matrix)[:, 1])
 
 
 Build = Callable[[Signature], Any]

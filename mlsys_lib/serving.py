@@ -46,13 +46,14 @@ from mlsys_lib import schemas
 from mlsys_lib.desk import RUNGS, Answer, Desk, NotReady, keep_answers
 from mlsys_lib.events import TOPICS, Log
 from mlsys_lib.features import CATEGORIES
-from mlsys_lib.files import write
+from mlsys_lib.files import Place, write
 from mlsys_lib.package import PackageError, load
 
 PATHS = ("/predict", "/health", "/ready", "/metrics", "/model")
 LOOPBACK = ("127.0.0.1", "::1")
 _READ, _WRITE = "the log cannot be read", "answers cannot be written down"
 _EVENTS, _ANSWERS = 200, 50  # read, and written, before requests get their turn
+_LARGEST = 4096  # bytes of a body
 _UNWRITTEN = 10_000  # answers, some 25 MB: where their log cannot be written, the oldest go
 _DRAINED = 2**26  # bytes of too large a body that are read, so that its sender hears of it
 _SECONDS = [n * 10.0**e for e in range(-4, 0) for n in (1, 2, 5)]
@@ -121,9 +122,9 @@ class Gate:
     Routes find the body in `request.state.body`.
     """
 
-    def __init__(self, app: FastAPI, metrics: Metrics, max_body: int, max_concurrent: int) -> None:
+    def __init__(self, app: FastAPI, metrics: Metrics, max_concurrent: int) -> None:
         self.app, self._metrics = app, metrics
-        self._max_body, self._max_concurrent, self._inside = max_body, max_concurrent, 0
+        self._max_concurrent, self._inside = max_concurrent, 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -147,7 +148,7 @@ class Gate:
                 return None
             part, more = message.get("body", b""), message.get("more_body", False)
             size += len(part)
-            if len(body) <= self._max_body:
+            if len(body) <= _LARGEST:
                 body += part
         return body
 
@@ -159,8 +160,8 @@ class Gate:
 
         app: ASGIApp = self.app
         await asyncio.sleep(0)  # so that all that have come by now are counted
-        if len(scope["state"]["body"]) > self._max_body:
-            said = f"the body is larger than {self._max_body} bytes"
+        if len(scope["state"]["body"]) > _LARGEST:
+            said = f"the body is larger than {_LARGEST} bytes"
             app = JSONResponse({"detail": said}, 413, {"Connection": "close"})
         elif path == "/predict" and self._inside > self._max_concurrent:
             app = JSONResponse({"detail": "too many requests at once; try again"}, 503, _RETRY)
@@ -310,13 +311,7 @@ async def _invalid(request: Request, error: Any) -> Response:
 
 
 def create_app(
-    desk: Desk,
-    log: str | Path,
-    *,
-    models: str | Path = ".",
-    max_body: int = 4096,
-    max_concurrent: int = 64,
-    poll: float = 0.2,
+    desk: Desk, log: Place, *, models: Place = ".", max_concurrent: int = 64, poll: float = 0.2
 ) -> Gate:
     """The service around a desk, for any ASGI server; `mlsys_lib.launch` runs it on uvicorn.
 
@@ -327,8 +322,6 @@ def create_app(
         The event log to follow; other processes append to it.
     models : path, default "."
         The folder that `PUT /model` may load from.
-    max_body : int, default 4096
-        Bytes; a larger body gets 413.
     max_concurrent : int, default 64
         Predictions answered at once; one more gets 503 and `Retry-After`.
     poll : float, default 0.2
@@ -350,7 +343,7 @@ def create_app(
     )
     app.state.service = service
     app.include_router(routes)
-    return Gate(app, service.metrics, max_body, max_concurrent)
+    return Gate(app, service.metrics, max_concurrent)
 
 
 def release(folder: Path, **changed: Any) -> dict[str, Any]:
