@@ -23,6 +23,7 @@ pytest.importorskip("jupyter_book", reason="the book's tests need the extra 'boo
 from bs4 import BeautifulSoup
 
 from mlsys_lib.source import without_docstring
+from tools import pdf
 
 ROOT = Path(__file__).parent.parent
 HTML = ROOT / "_build" / "html"
@@ -375,6 +376,52 @@ def test_the_day_of_the_last_change_is_that_of_the_commit(book):
 
 def test_without_git_no_page_says_when_it_was_changed(tmp_path):
     assert finds.last_changed(SimpleNamespace(srcdir=tmp_path)) == {}
+
+
+@pytest.fixture(scope="module")
+def whole_book(book):
+    file = pdf.FILE.with_suffix(".html")
+    return BeautifulSoup(pdf.whole(HTML, pdf.page_names(TOC), file), "html.parser"), file
+
+
+def test_in_the_whole_book_links_lead_to_one_place_and_pictures_are_there(whole_book):
+    page, file = whole_book
+    ids = [element["id"] for element in page.select("[id]")]
+    assert len(ids) == len(set(ids))
+    links = [a["href"] for a in page.select("a[href]")]
+    assert {x for x in links if not urlsplit(x).scheme} <= {f"#{name}" for name in ids}
+    pictures = [file.parent / unquote(image["src"]) for image in page.select("img")]
+    assert len(pictures) > 30 and all(picture.is_file() for picture in pictures)
+
+
+def test_in_the_whole_book_every_page_stands_in_order_and_solutions_stand_at_the_end(whole_book):
+    page, _ = whole_book
+    *articles, last = page.select("article")
+    assert [article["id"] for article in articles] == [pdf.place(name) for name in PAGES]
+    count = sum(len(parsed(HTML / f"{c}.html").select("details.solution")) for c in CHAPTERS)
+    assert (
+        len(page.select("details.solution")) == len(last.select("details.solution")) == count > 30
+    )
+
+
+@pytest.mark.weekly
+def test_the_whole_book_prints(book, capsys):
+    if not any(map(shutil.which, pdf.BROWSERS)):
+        pytest.skip("no Chromium here")
+    pdf.main()
+    assert pdf.FILE.name in capsys.readouterr().out
+    assert pdf.FILE.read_bytes().startswith(b"%PDF")
+    assert len(re.findall(rb"/Type /Page\b", pdf.FILE.read_bytes())) > 200
+
+
+def test_without_a_built_book_or_a_browser_it_is_said_what_to_do(tmp_path, monkeypatch):
+    monkeypatch.setattr(pdf, "HTML", tmp_path)
+    monkeypatch.setattr(pdf, "BROWSERS", ("sh",))
+    with pytest.raises(SystemExit, match="make book"):
+        pdf.main()
+    monkeypatch.setattr(pdf, "BROWSERS", ("no-such-browser",))
+    with pytest.raises(SystemExit, match="apt-get install chromium"):
+        pdf.main()
 
 
 ADDRESS = "https://github.com/example/Flight-Tested"
