@@ -26,12 +26,14 @@ PRICES = {"hit": 0, "miss": 300, "false alarm": 60, "quiet": 0}
     ]
 )
 def expected_cost(late, flagged, costs):
-    """What does a flight cost on average, given what was decided and how it ended?
+    """What does a flight cost on average, given what was decided and how it
+    ended?
 
-    `late` is an array of 0 and 1, `flagged` one of True and False, of the same length
-    (one flight or more). `costs` has, in any order, the price of each outcome: "hit"
-    (late and flagged), "miss" (late, not flagged), "false alarm" (flagged, not late)
-    and "quiet" (neither). Give one number: the mean over all flights, not rounded.
+    `late` is an array of 0 and 1, `flagged` one of True and False, of the same
+    length (one flight or more). `costs` has, in any order, the price of each
+    outcome: "hit" (late and flagged), "miss" (late, not flagged), "false alarm"
+    (flagged, not late) and "quiet" (neither). Give one number: the mean over
+    all flights, not rounded.
     """
     if_late = np.where(flagged, costs["hit"], costs["miss"])  # blank
     if_not = np.where(flagged, costs["false alarm"], costs["quiet"])  # blank
@@ -164,13 +166,14 @@ def box_by_box(late, flagged, costs):
     ]
 )
 def best_threshold(costs):
-    """From which probability on is flagging a flight no dearer than leaving it alone?
+    """From which probability on is flagging a flight no dearer than leaving it
+    alone?
 
-    `costs` has the prices "hit", "miss", "false alarm" and "quiet", as before. A right
-    decision may cost something too. A false alarm always costs more than a quiet
-    flight; a hit may cost more than a miss. Give the probability at which both
-    decisions cost the same, not rounded; math.inf where flagging saves nothing even if
-    the flight is late.
+    `costs` has the prices "hit", "miss", "false alarm" and "quiet", as before.
+    A right decision may cost something too. A false alarm always costs more
+    than a quiet flight; a hit may cost more than a miss. Give the probability
+    at which both decisions cost the same, not rounded; math.inf where flagging
+    saves nothing even if the flight is late.
     """
     gain = costs["miss"] - costs["hit"]  # blank
     loss = costs["false alarm"] - costs["quiet"]  # blank
@@ -318,15 +321,15 @@ def by_bisection(costs):
 def worth_building(trial, plan):
     """Should this model be built? Say False when it should not.
 
-    `trial` has one row a flight: day, late (0 or 1), model and rule (0 or 1: did
-    each of them flag it?). The rule is what the desk does today; flagging nobody or
-    everybody needs no model either. `plan` has the prices "miss" and "false alarm",
-    what the model costs to "build" (once) and to "run" (a day), and for how many
-    "days" it will run, at the trial's flights a day: their mean over the days that are
-    in it. Days differ in their flights, and some may be left out. True only if the
-    saving is more than all that, even at the less favourable end of its 95 % interval
-    over whole days, whichever of the three you compare the model with. Rows and days
-    come in any order.
+    `trial` has one row a flight: day, late (0 or 1), model and rule (0 or 1:
+    did each of them flag it?). The rule is what the desk does today; flagging
+    nobody or everybody needs no model either. `plan` has the prices "miss" and
+    "false alarm", what the model costs to "build" (once) and to "run" (a day),
+    and for how many "days" it will run, at the trial's flights a day: their
+    mean over the days that are in it. Days differ in their flights, and some
+    may be left out. True only if the saving is more than all that, even at the
+    less favourable end of its 95 % interval over whole days, whichever of the
+    three you compare the model with. Rows and days come in any order.
     """
     per_flight = cost(plan["miss"], plan["false alarm"])
     rivals = [np.zeros(len(trial)), np.ones(len(trial)), trial.rule]  # blank
@@ -673,16 +676,17 @@ def day_by_day(trial, plan):
 def metric():
     """Which metric fits which objective?
 
-    Choose among "expected cost", "log loss", "precision at 50", "AUC" and "accuracy".
+    Choose among "expected cost", "log loss", "precision at 50", "AUC" and
+    "accuracy".
 
-    desk: flag or leave alone; a miss costs 300, a false alarm 60. Which of two systems
-        should run next year?
-    airlines: probabilities are sold to airlines, each with prices of its own that you
-        will not be told. Which of two models should they get?
-    crew: one crew can meet fifty flights a day, all worth the same. Which of two models
-        picks the better fifty?
-    screening: two ideas for a feature; no price, no threshold, and a late rate that
-        differs by month. Which one separates late flights from others?
+    desk: flag or leave alone; a miss costs 300, a false alarm 60. Which of two
+        systems should run next year?
+    airlines: probabilities are sold to airlines, each with prices of its own
+        that you will not be told. Which of two models should they get?
+    crew: one crew can meet fifty flights a day, all worth the same. Which of
+        two models picks the better fifty?
+    screening: two ideas for a feature; no price, no threshold, and a late rate
+        that differs by month. Which one separates late flights from others?
     """
     return {
         "desk": "expected cost",  # blank

@@ -29,14 +29,15 @@ from mlsys_lib.exercises.checker import Answer, exercise, expect
 def to_utc(flights):
     """When did each flight leave, in UTC?
 
-    `flights` (one row or more) has the columns year, month, day (the *scheduled* date
-    in New York), sched_dep_time (from 105 to 2359) and dep_time: clocks in New York,
-    where 1735 is 17:35. A dep_time of midnight is 0 or 2400; that of a cancelled flight
-    is missing. Give a Series of moments in UTC, one a row, in the order of the rows.
-    The clock does not say the day of departure: take the one from 60 minutes before
-    the schedule to 1,379 after it. (Thirteen flights of 2023 left 23 hours late or
-    more; these columns cannot tell.) Years are 2007 or later, and no clock lies in an
-    hour that is skipped or repeated when clocks change.
+    `flights` (one row or more) has the columns year, month, day (the
+    *scheduled* date in New York), sched_dep_time (from 105 to 2359) and
+    dep_time: clocks in New York, where 1735 is 17:35. A dep_time of midnight is
+    0 or 2400; that of a cancelled flight is missing. Give a Series of moments
+    in UTC, one a row, in the order of the rows. The clock does not say the day
+    of departure: take the one from 60 minutes before the schedule to 1,379
+    after it. (Thirteen flights of 2023 left 23 hours late or more; these
+    columns cannot tell.) Years are 2007 or later, and no clock lies in an hour
+    that is skipped or repeated when clocks change.
     """
     day = pd.to_datetime(flights[["year", "month", "day"]])
     planned = flights.sched_dep_time // 100 * 60 + flights.sched_dep_time % 100
@@ -282,12 +283,13 @@ def departure_by_departure(flights):
 def bytes_touched(layout, widths, wanted, rows, page=4096):
     """How many bytes must storage read to answer a query?
 
-    `layout` is "row" or "column"; `widths` maps each column to its bytes a value. The
-    query wants the columns `wanted` (one or more) of `rows` neighbouring rows (one or
-    more), and knows where they begin. What lies together is one run of bytes, without
-    gaps: a row or a value may begin on one page and end on the next. Each run begins on
-    a page of its own, and only whole pages of `page` bytes are read. Give a whole
-    number of bytes.
+    `layout` is "row" or "column"; `widths` maps each column to its bytes a
+    value. The query wants the columns `wanted` (one or more) of `rows`
+    neighbouring rows (one or more), and knows where they begin. What lies
+    together is one run of bytes, without
+    gaps: a row or a value may begin on one page and end on the next. Each run
+    begins on a page of its own, and only whole pages of `page` bytes are read.
+    Give a whole number of bytes.
     """
     if layout == "row":
         runs = [rows * sum(widths.values())]  # blank
@@ -427,14 +429,14 @@ def page_by_page(layout, widths, wanted, rows, page=4096):
 def engines():
     """Which of "SQLite", "DuckDB", "Parquet" or "JSON lines" for each workload?
 
-    screen: the desk shows one flight at a time, hundreds of look-ups a second; each
-        report that arrives changes one row and must survive a power cut.
-    analyst: late rate by airline and month over two years, many such questions a day,
-        by one person, in SQL.
-    handover: last year's flights, complete and typed, for a team that trains on a
-        cluster with another engine.
-    partner: an airport sends messages whose fields differ from one to the next and
-        change without notice; keep each as it came.
+    screen: the desk shows one flight at a time, hundreds of look-ups a second;
+        each report that arrives changes one row and must survive a power cut.
+    analyst: late rate by airline and month over two years, many such questions
+        a day, by one person, in SQL.
+    handover: last year's flights, complete and typed, for a team that trains on
+        a cluster with another engine.
+    partner: an airport sends messages whose fields differ from one to the next
+        and change without notice; keep each as it came.
     """
     return {
         "screen": "SQLite",  # blank
@@ -528,18 +530,20 @@ def by_name():
     ]
 )
 def contract():
-    """A contract for one month of flights and of weather: what each column means.
+    """A contract for one month of flights and of weather: what each column
+    means.
 
-    Give a dict with a pandera schema for "flights" and one for "weather". Each check
-    bears the name of the column that it guards, and has a rule that takes the table
-    and says True or False: does the column still mean what it meant in 2013? Guard
-    flight (the airline's number), time_hour (the scheduled hour in UTC), wind_gust (in
-    mph, as measured), precip (an hour's total, in inches) and pressure (in hPa, some of
-    it missing); wind_speed is done for you. Your contract must accept sound months of
-    any year, also if a part of the flights is missing, and name exactly the broken
-    columns of others: those of 2023, and breaks that you have not seen. A column may
-    be filled, derived from another, dealt out anew, or in another unit or time; and
-    time_hour, precip and pressure may break in some of their rows only, time_hour and
+    Give a dict with a pandera schema for "flights" and one for "weather". Each
+    check bears the name of the column that it guards, and has a rule that takes
+    the table and says True or False: does the column still mean what it meant
+    in 2013? Guard flight (the airline's number), time_hour (the scheduled hour
+    in UTC), wind_gust (in mph, as measured), precip (an hour's total, in
+    inches) and pressure (in hPa, some of it missing); wind_speed is done for
+    you. Your contract must accept sound months of any year, also if a part of
+    the flights is missing, and name exactly the broken columns of others: those
+    of 2023, and breaks that you have not seen. A column may be filled, derived
+    from another, dealt out anew, or in another unit or time; and time_hour,
+    precip and pressure may break in some of their rows only, time_hour and
     pressure even in a single one.
     """
     import pandera.pandas as pa
@@ -558,8 +562,12 @@ def contract():
         return in_hpa and 0.02 < pressure.isna().mean() < 0.30  # blank
 
     def utc_hour(flights):
-        local = pd.to_datetime(flights[["year", "month", "day", "hour"]].astype(int))
+        parts = ["year", "month", "day", "hour"]
+        local = pd.to_datetime(flights[parts].astype(int))
         return local.dt.tz_localize("America/New_York").dt.tz_convert("UTC")
+
+    def checks(rules):
+        return [pa.Check(rule, name=column) for column, rule in rules.items()]
 
     flights = {
         "flight": lambda t: t.flight.nunique() < 0.5 * (t.flight.max() - t.flight.min()),  # blank
@@ -572,12 +580,8 @@ def contract():
         "pressure": lambda t: is_barometer(t.pressure),
     }
     return {
-        "flights": pa.DataFrameSchema(
-            checks=[pa.Check(rule, name=column) for column, rule in flights.items()]
-        ),
-        "weather": pa.DataFrameSchema(
-            checks=[pa.Check(rule, name=column) for column, rule in weather.items()]
-        ),
+        "flights": pa.DataFrameSchema(checks=checks(flights)),
+        "weather": pa.DataFrameSchema(checks=checks(weather)),
     }
 
 

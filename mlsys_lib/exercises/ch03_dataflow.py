@@ -52,16 +52,18 @@ def _evening() -> tuple[World, pd.DataFrame]:
 def ingest(log, db):
     """Bring the tally of departures up to date with the log, whatever happens.
 
-    `log.read(offset, limit)` gives the next events, at most `limit` of them, each with
-    its topic, value and offset; offsets have no gaps. `db` is a sqlite3 connection
-    with two tables: `tally` has a row an airport (origin, n, late), for every airport
-    of the log; `position` has one row (at), the offset to read next. Both may hold
-    what earlier runs counted. Read to the end of the log; count each event of the
-    topic "departures" into n at its origin, and into late if its dep_delay (minutes,
-    not always whole) is 15 or more. The process may be killed at any statement and
-    started again, with a new connection; and any statement may be refused once, with a
-    sqlite3.OperationalError, which you may let out: then you are started again as well.
-    In the end each departure is counted once, and `at` is the length of the log.
+    `log.read(offset, limit)` gives the next events, at most `limit` of them,
+    each with its topic, value and offset; offsets have no gaps. `db` is a
+    sqlite3 connection with two tables: `tally` has a row an airport (origin, n,
+    late), for every airport of the log; `position` has one row (at), the offset
+    to read next. Both may hold what earlier runs counted. Read to the end of
+    the log; count each event of the topic "departures" into n at its origin,
+    and into late if its dep_delay (minutes, not always whole) is 15 or more.
+    The process may be killed at any statement and started again, with a new
+    connection; and any statement may be refused once, with a
+    sqlite3.OperationalError, which you may let out: then you are started again
+    as well. In the end each departure is counted once, and `at` is the length
+    of the log.
     """
     position = db.execute("SELECT at FROM position").fetchone()[0]
     while events := log.read(position, limit=100):
@@ -535,15 +537,18 @@ def absolute_and_patient(log, db):
     ]
 )
 def rolling_rate(deliveries, window=60):
-    """The late rate of the last hour, while reports come in, some late and some twice.
+    """The late rate of the last hour, while reports come in, some late and some
+    twice.
 
-    `deliveries` holds, in the order in which they reach you, reports ("report", key,
-    minute, late) and questions ("ask", minute). Give a list with an answer to each
-    question: the share of late reports among those delivered before the question whose
-    minute lies in (asked - window, asked]. What is delivered after it changes nothing.
-    Each key counts once; its copies are equal. If there is none, the answer is NaN.
-    Questions come in order of time; reports may come after newer ones, and a sender's
-    clock may be ahead of yours. Minutes are whole, `late` is True or False.
+    `deliveries` holds, in the order in which they reach you, reports ("report",
+    key, minute, late) and questions ("ask", minute). Give a list with an answer
+    to each
+    question: the share of late reports among those delivered before the
+    question whose minute lies in (asked - window, asked]. What is delivered
+    after it changes nothing. Each key counts once; its copies are equal. If
+    there is none, the answer is NaN. Questions come in order of time; reports
+    may come after newer ones, and a sender's clock may be ahead of yours.
+    Minutes are whole, `late` is True or False.
     """
     seen, kept, answers = set(), [], []
     for kind, *item in deliveries:
@@ -776,14 +781,16 @@ def from_a_dict(deliveries, window=60):
     ]
 )
 def watermark(lags, per_minute, per_lost):
-    """How long to wait for late reports before a window is closed, at the least cost.
+    """How long to wait for late reports before a window is closed, at the least
+    cost.
 
-    `lags` (minutes; an array in any order, of one or more) holds for each report how
-    long after the end of its window it came; 0 or less is in time. Waiting, for 0
-    minutes or any more, not only whole ones, costs `per_minute` a minute. What comes
-    later than the wait is lost, and costs `per_lost` times its share of all reports;
-    either price may be 0. Give the pair (wait, lost): the cheapest wait in minutes (the
-    shortest, if several cost the same) and the share that it loses, neither rounded.
+    `lags` (minutes; an array in any order, of one or more) holds for each
+    report how long after the end of its window it came; 0 or less is in time.
+    Waiting, for 0 minutes or any more, not only whole ones, costs `per_minute`
+    a minute. What comes later than the wait is lost, and costs `per_lost` times
+    its share of all reports; either price may be 0. Give the pair (wait, lost):
+    the cheapest wait in minutes (the shortest, if several cost the same) and
+    the share that it loses, neither rounded.
     """
     lags = np.sort(lags)
     waits = np.unique(np.r_[0, np.maximum(lags, 0)])  # blank
@@ -998,13 +1005,15 @@ def parity(batch, stream):
     """Say where two pipelines disagree; an empty dict says that they agree.
 
     Each table has `flight_id` and one column a feature, the same in both; rows,
-    columns and index are in any order, and a table may be empty. Give one dict of whole
-    numbers: for each feature, the number of decisions (not of rows) on which the values
-    differ, of the decisions that both answer; and for "rows" the number of decisions
-    that only one of the two answers, or that one answers more than once (all its rows
-    are then equal, and it is compared like others). Leave out what is zero. Two missing
-    values agree, a missing one and a number do not. A difference of 1e-9 or less,
-    whatever the size of the values, is rounding; more is not.
+    columns and index are in any order, and a table may be empty. Give one dict
+    of whole
+    numbers: for each feature, the number of decisions (not of rows) on which
+    the values differ, of the decisions that both answer; and for "rows" the
+    number of decisions that only one of the two answers, or that one answers
+    more than once (all its rows are then equal, and it is compared like
+    others). Leave out what is zero. Two missing values agree, a missing one and
+    a number do not. A difference of 1e-9 or less, whatever the size of the
+    values, is rounding; more is not.
     """
     twice = {*batch.flight_id[batch.flight_id.duplicated()]}
     twice |= {*stream.flight_id[stream.flight_id.duplicated()]}

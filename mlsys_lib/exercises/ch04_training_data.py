@@ -36,14 +36,16 @@ from mlsys_lib.store import history
     ]
 )
 def training_labels(outcomes, now, wait):
-    """The labels to train on at `now`, if you wait until flights are `wait` old.
+    """The labels to train on at `now`, if you wait until flights are `wait`
+    old.
 
-    `outcomes` comes from an archive that knows how everything ended: `sched_dep`,
-    `available_at` (when the desk could first know the outcome, were it days later;
-    both in UTC) and `late` (1.0 or 0.0; missing for a cancelled flight). Its rows
-    stand in no order. Give the `late` of the flights that were scheduled to leave
-    `wait` ago or earlier, as far as they had a label at `now` or before: a Series
-    with the index and in the order of `outcomes`.
+    `outcomes` comes from an archive that knows how everything ended:
+    `sched_dep`, `available_at` (when the desk could first know the outcome,
+    were it days later; both in UTC) and `late` (1.0 or 0.0; missing for a
+    cancelled flight). Its rows stand in no order. Give the `late` of the
+    flights that were scheduled to leave `wait` ago or earlier, as far as they
+    had a label at `now` or before: a Series with the index and in the order of
+    `outcomes`.
     """
     old_enough = outcomes.sched_dep <= now - wait  # blank
     known = outcomes.available_at <= now  # blank
@@ -251,12 +253,12 @@ def flight_by_flight(outcomes, now, wait):
 def keep_k(stream, k, rng):
     """A uniform random sample of k items of a stream of unknown length.
 
-    `stream` is an iterator that you can read once; `rng` is a `random.Random`. Give a
-    list of k items (one or more), in any order: each set of k items of the stream must
-    be as likely as any other, and so each item as likely as the next. All chance comes
-    from `rng`. An item may be None, or equal another that counts for itself. Of a
-    stream of k items or fewer, give all. Never hold on to more items than the k kept
-    and the one just read.
+    `stream` is an iterator that you can read once; `rng` is a `random.Random`.
+    Give a list of k items (one or more), in any order: each set of k items of
+    the stream must be as likely as any other, and so each item as likely as the
+    next. All chance comes from `rng`. An item may be None, or equal another
+    that counts for itself. Of a stream of k items or fewer, give all. Never
+    hold on to more items than the k kept and the one just read.
     """
     kept = []
     for seen, item in enumerate(stream, start=1):
@@ -550,16 +552,17 @@ def by_skipping(stream, k, rng):
 def rules(rows):
     """A set of labelling functions, scored on labels that you do not see.
 
-    `rows` holds the features of every second decision of May to December 2013, without
-    labels. Give a dict with the votes of each rule: its name, and for each row, in their
-    order, 1 (late), 0 (on time) or np.nan (no opinion), as `say` makes them. At least
-    five rules, no two of which cast the same votes, some for each side. Together they
-    vote on seven flights of ten or more. A rule that votes for a side does so at least
-    200 times and on at least 15 days: fewer cannot be judged. Its votes for late are
-    right more often than a flight is late anyway, its votes for on time more often
-    than a flight is on time anyway: the 95 % interval of the difference, by days, lies
-    above zero. The share of the votes given that say late ranks the flights with an
-    AUC whose interval, by days, lies above 0.6.
+    `rows` holds the features of every second decision of May to December 2013,
+    without labels. Give a dict with the votes of each rule: its name, and for
+    each row, in their order, 1 (late), 0 (on time) or np.nan (no opinion), as
+    `say` makes them. At least five rules, no two of which cast the same votes,
+    some for each side. Together they vote on seven flights of ten or more. A
+    rule that votes for a side does so at least 200 times and on at least 15
+    days: fewer cannot be judged. Its votes for late are right more often than a
+    flight is late anyway, its votes for on time more often than a flight is on
+    time anyway: the 95 % interval of the difference, by days, lies above zero.
+    The share of the votes given that say late ranks the flights with an AUC
+    whose interval, by days, lies above 0.6.
     """
 
     def say(vote, where):
@@ -866,17 +869,19 @@ for _reason, _changes in _AS_GOOD.items():
     ]
 )
 def silent(month):
-    """Write the alarm: which airlines have stopped reporting that they were late?
+    """Write the alarm: which airlines have stopped reporting that they were
+    late?
 
-    `month` has a row for each flight of a month that landed, in any order: `carrier`,
-    `dep_delay` (minutes, from the airport) and `late` (1.0 or 0.0, from the airline).
-    Give the sorted list of the airlines whose labels cannot be true: empty in an
-    honest month. Your alarm is run on all months of 2013 and 2023 as they were, and on
-    months in which we silenced one airline or more, wholly or in part, from the first
-    day or later: at least a quarter of its flights that left an hour late or more are
-    labelled on time, of 50 or more. Or it hides each late departure as well as each
-    late arrival, for the whole month, on 300 flights or more. The codes of the
-    airlines may be others than you know.
+    `month` has a row for each flight of a month that landed, in any order:
+    `carrier`, `dep_delay` (minutes, from the airport) and `late` (1.0 or 0.0,
+    from the airline). Give the sorted list of the airlines whose labels cannot
+    be true: empty in an honest month. Your alarm is run on all months of 2013
+    and 2023 as they were, and on months in which we silenced one airline or
+    more, wholly or in part, from the first day or later: at least a quarter of
+    its flights that left an hour late or more are labelled on time, of 50 or
+    more. Or it hides each late departure as well as each late arrival, for the
+    whole month, on 300 flights or more. The codes of the airlines may be others
+    than you know.
     """
     left_late = month[month.dep_delay >= 60].groupby("carrier").late  # blank
     contradicted = left_late.mean()[left_late.mean().lt(0.9) & left_late.size().ge(10)]  # blank
@@ -1181,10 +1186,11 @@ def airline_by_airline(month):
 def undo(p, kept):
     """The probability of late, freed from the effect of undersampling.
 
-    A model was trained on all late flights, but only on a share `kept` of the others,
-    drawn at random (above 0, at most 1); `p`, a number or an array, is what it says:
-    0 and 1 as well, which stay what they are. Give what it would say of the same
-    flights, had none been left out: a number or an array, as `p` is, not rounded.
+    A model was trained on all late flights, but only on a share `kept` of the
+    others, drawn at random (above 0, at most 1); `p`, a number or an array, is
+    what it says: 0 and 1 as well, which stay what they are. Give what it would
+    say of the same flights, had none been left out: a number or an array, as
+    `p` is, not rounded.
     """
     late = p * kept  # blank
     other = 1 - p  # blank

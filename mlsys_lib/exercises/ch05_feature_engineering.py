@@ -29,20 +29,22 @@ Column = Callable[[pd.DataFrame, pd.DataFrame], pd.Series]
     ]
 )
 def landed_late_rate(decisions, arrivals, hours):
-    """The share of late arrivals among those reported in the last `hours` before each
-    decision.
+    """The share of late arrivals among those reported in the last `hours`
+    before each decision.
 
-    `decisions` (one row or more) has the columns origin and decided_at. `arrivals`
-    (possibly none) has origin (where the flight came from), sched_arr, event_time
-    (when it landed), available_at (when the report reached the desk) and arr_delay in
-    minutes; 15 or more is late. Rows come in any order, with any index, and no value
-    is missing. `hours` is above 0 and need not be whole. An arrival counts for a
-    decision if it is of the same origin and decided_at - hours < available_at <=
-    decided_at. Give a Series with the index of `decisions`, in its order; it is
-    missing where nothing counts.
+    `decisions` (one row or more) has the columns origin and decided_at.
+    `arrivals` (possibly none) has origin (where the flight came from),
+    sched_arr, event_time (when it landed), available_at (when the report
+    reached the desk) and arr_delay in minutes; 15 or more is late. Rows come in
+    any order, with any index, and no value is missing. `hours` is above 0 and
+    need not be whole. An arrival counts for a decision if it is of the same
+    origin and decided_at - hours < available_at <= decided_at. Give a Series
+    with the index of `decisions`, in its order; it is missing where nothing
+    counts.
     """
     rates = []
-    for origin, moment in zip(decisions.origin, decisions.decided_at, strict=True):
+    asked = zip(decisions.origin, decisions.decided_at, strict=True)
+    for origin, moment in asked:
         since = moment - pd.Timedelta(hours=hours)  # blank
         known = arrivals.available_at  # blank
         inside = (arrivals.origin == origin) & (known > since) & (known <= moment)  # blank
@@ -316,16 +318,18 @@ def smoothed(keys: pd.Series, late: pd.Series, weight: float) -> pd.Series:
     ]
 )
 def out_of_fold(keys, late, fold, weight):
-    """Encode each key by the late rate of its flights in the other folds, smoothed.
+    """Encode each key by the late rate of its flights in the other folds,
+    smoothed.
 
-    `keys` (what is encoded), `late` (0 or 1) and `fold` (such as the week) are Series
-    with one index, whose labels are any, each once. Keys and folds are text or
-    numbers, in any order; there are two folds or more, and no value is missing. The
-    code of a row comes from the rows of all other folds only: with n of its key there,
-    of which k were late, and m the late rate of all rows of the other folds, it is
-    (k + weight * m) / (n + weight). `weight` is 0 or more and need not be whole. A key
-    that the other folds lack gets m, also if the weight is 0. Give a Series with the
-    index of `keys`, in its order; codes are not rounded.
+    `keys` (what is encoded), `late` (0 or 1) and `fold` (such as the week) are
+    Series with one index, whose labels are any, each once. Keys and folds are
+    text or numbers, in any order; there are two folds or more, and no value is
+    missing. The code of a row comes from the rows of all other folds only: with
+    n of its key there, of which k were late, and m the late rate of all rows of
+    the other folds, it is (k + weight * m) / (n + weight). `weight` is 0 or
+    more and need not be whole. A key that the other folds lack gets m, also if
+    the weight is 0. Give a Series with the index of `keys`, in its order; codes
+    are not rounded.
     """
     code = pd.Series(np.nan, index=keys.index)
     for one in fold.unique():
@@ -536,16 +540,18 @@ def all_minus_own_week(keys, late, fold, weight):
 def leaks(build, flights_at, decisions, end):
     """Name the features that see what was not known at their decision, sorted.
 
-    `build(flights, decisions)` gives a table with a column a feature and the index of
-    the decisions that it is given: all of them, or some. `decisions`, in any order and
-    with any index, has the columns flight_id, carrier, origin and decided_at.
-    `flights_at(moment)` gives the flights as known then: outcomes reported later
-    (dep_delay, tailnum, dep_known_at, arr_delay, arr_known_at) are missing; one
-    reported at that very moment is known. At `end` everything is known. An honest
-    feature has the same value whether it is built with what was known at its decision
-    or with everything. Name a feature if one value differs, or is missing in one of
-    the two only; any difference counts, however small. Features are numbers, text or
-    truth values, each of one type, however few decisions are asked. Give a sorted list.
+    `build(flights, decisions)` gives a table with a column a feature and the
+    index of the decisions that it is given: all of them, or some. `decisions`,
+    in any order and with any index, has the columns flight_id, carrier, origin
+    and decided_at. `flights_at(moment)` gives the flights as known then:
+    outcomes reported later (dep_delay, tailnum, dep_known_at, arr_delay,
+    arr_known_at) are missing; one reported at that very moment is known. At
+    `end` everything is known. An honest feature has the same value whether it
+    is built with what was known at its decision or with everything. Name a
+    feature if one value differs, or is missing in one of the two only; any
+    difference counts, however small. Features are numbers, text or truth
+    values, each of one type, however few decisions are asked. Give a sorted
+    list.
     """
     seeing = build(flights_at(end), decisions)  # blank
     found = set()
@@ -1037,18 +1043,19 @@ def decision_by_decision(build, flights_at, decisions, end):
     ]
 )
 def staleness_cost(decided_at, cuts, takes, ages, costs):
-    """What a flight costs on average when its features come from a job that runs now
-    and then.
+    """What a flight costs on average when its features come from a job that
+    runs now and then.
 
     Each job takes the data as it is at its moment in `cuts` (a DatetimeIndex,
-    increasing) and publishes `takes` (a Timedelta, possibly zero or longer than the
-    time to the next cut) later. A decision at a moment of `decided_at` (a
-    DatetimeIndex, one or more, in any order, some of them equal) reads the last version
-    published at or before it; there always is one. The age of its features is the time
-    since that version's cut, in hours. `ages` (hours, increasing) and `costs` are
-    lists of one point or more, the measured curve: interpolate linearly between its
-    points; beyond its ends, its ends hold. Give the mean cost a decision, where each
-    decision counts once; nothing is rounded.
+    increasing) and publishes `takes` (a Timedelta, possibly zero or longer than
+    the time to the next cut) later. A decision at a moment of `decided_at` (a
+    DatetimeIndex, one or more, in any order, some of them equal) reads the last
+    version published at or before it; there always is one. The age of its
+    features is the time since that version's cut, in hours. `ages` (hours,
+    increasing) and `costs` are lists of one point or more, the measured curve:
+    interpolate linearly between its points; beyond its ends, its ends hold.
+    Give the mean cost a decision, where each decision counts once; nothing is
+    rounded.
     """
     published = cuts + takes  # blank
     last = published.searchsorted(decided_at, side="right") - 1  # blank
@@ -1242,15 +1249,16 @@ def version_by_version(decided_at, cuts, takes, ages, costs):
     ]
 )
 def hash_code(values, buckets):
-    """Encode names as numbers 0 to buckets - 1 that any process, on any day, gives the
-    same name.
+    """Encode names as numbers 0 to buckets - 1 that any process, on any day,
+    gives the same name.
 
-    `values` is a Series of text, possibly empty, whose index is any. The code of a name
-    is the CRC-32 checksum (`zlib.crc32`) of its UTF-8 bytes, just as it stands: every
-    letter, capital and space counts, and a text of no letters is a name too. It is
-    taken modulo `buckets` (1 or more). A missing value (None or NaN) gets -1. Give a
-    Series of whole numbers with the index of `values`, in its order. Nothing is
-    learnt, so a name that was never seen gets a code like any other.
+    `values` is a Series of text, possibly empty, whose index is any. The code
+    of a name is the CRC-32 checksum (`zlib.crc32`) of its UTF-8 bytes, just as
+    it stands: every letter, capital and space counts, and a text of no letters
+    is a name too. It is taken modulo `buckets` (1 or more). A missing value
+    (None or NaN) gets -1. Give a Series of whole numbers with the index of
+    `values`, in its order. Nothing is learnt, so a name that was never seen
+    gets a code like any other.
     """
     codes = [-1 if pd.isna(v) else zlib.crc32(v.encode()) % buckets for v in values]  # blank
     return pd.Series(codes, index=values.index, dtype="int64")

@@ -38,14 +38,15 @@ Array = npt.NDArray[np.float64]
 def day_interval(days, gain, resamples=2000, seed=0):
     """How sure is a mean gain per flight? Give its 95 % interval, (low, high).
 
-    `days` and `gain` are arrays, in any order: `days[i]` is the day of flight i (text,
-    a number or a date), `gain[i]` what the new model saved on it. Draw as many days as
-    there are, with replacement, `resamples` times (one or more); a day that is drawn
-    brings all its flights, as often as it is drawn. Each draw gives a mean gain *per
-    flight*. The interval runs from the 2.5 % point to the 97.5 % point of these means.
-    `seed` starts the random draws: the same seed gives the same interval, another one
-    another. You may draw with any random generator: an interval is right if so many
-    draws give one like it.
+    `days` and `gain` are arrays, in any order: `days[i]` is the day of flight i
+    (text, a number or a date), `gain[i]` what the new model saved on it. Draw
+    as many days as there are, with replacement, `resamples` times (one or
+    more); a day that is drawn brings all its flights, as often as it is drawn.
+    Each draw gives a mean gain *per flight*. The interval runs from the 2.5 %
+    point to the 97.5 % point of these means. `seed` starts the random draws:
+    the same seed gives the same interval, another one another. You may draw
+    with any random generator: an interval is right if so many draws give one
+    like it.
     """
     day = np.unique(days, return_inverse=True)[1]
     total = np.bincount(day, weights=gain)  # blank
@@ -334,17 +335,19 @@ def draw_by_draw(days, gain, resamples=2000, seed=0):
     ]
 )
 def expanding_windows(decided_at, labelled_at, cuts):
-    """Split by time: a list of (train, test) pairs of row positions, one a window.
+    """Split by time: a list of (train, test) pairs of row positions, one a
+    window.
 
-    `decided_at` and `labelled_at` are Series of moments with one index, whose labels
-    are any: when each flight was decided, and when its label could first be known
-    (missing: never). Flights come in any order. `cuts` is a list of two moments or more,
-    increasing, at any distance and in any time zone. A window runs from one of them to
-    the next, its end left out; the last cut only ends a window. Test on flights decided
-    in the window that get a label some day, be it after the window. Train on every
-    flight whose label was known at the window's start, up to and including that moment.
-    Positions are whole numbers from 0, in any order, as a list or an array, each once;
-    a window stands in the list even if nothing trains or tests in it.
+    `decided_at` and `labelled_at` are Series of moments with one index, whose
+    labels are any: when each flight was decided, and when its label could first
+    be known (missing: never). Flights come in any order. `cuts` is a list of
+    two moments or more, increasing, at any distance and in any time zone. A
+    window runs from one of them to the next, its end left out; the last cut
+    only ends a window. Test on flights decided in the window that get a label
+    some day, be it after the window. Train on every flight whose label was
+    known at the window's start, up to and including that moment. Positions are
+    whole numbers from 0, in any order, as a list or an array, each once; a
+    window stands in the list even if nothing trains or tests in it.
     """
     windows = []
     for cut, end in pairwise(cuts):
@@ -631,14 +634,16 @@ def flight_by_flight(decided_at, labelled_at, cuts):
 def gain_is_real(tuned, later):
     """Was the tuned gain real? True or False: a check that a release must pass.
 
-    Both tables have a row a day (the index: dates, numbers or text, each once) and a
-    column a candidate: what it saved on that day over the model in service, in any unit.
-    The tuner took the candidate with the greatest mean in `tuned`, even if that is below
-    zero. Accept it if, on the days of `later` that the tuner did not see, the whole 95 %
-    interval of its mean gain lies above zero, and only then; nothing else counts.
-    `per_day(days, values)` gives that interval, with `.low` and `.high`. The two tables
-    may share days, have the same candidates, and bear days and candidates in any order;
-    ten days or more of `later` are not in `tuned`. Another way to the interval is as
+    Both tables have a row a day (the index: dates, numbers or text, each once)
+    and a column a candidate: what it saved on that day over the model in
+    service, in any unit. The tuner took the candidate with the greatest mean in
+    `tuned`, even if that is below zero. Accept it if, on the days of `later`
+    that the tuner did not see, the whole 95 % interval of its mean gain lies
+    above zero, and only then; nothing else counts. `per_day(days, values)`
+    gives that interval, with `.low` and `.high`. The two tables may share days,
+    have the same candidates, and bear days and candidates in any order; ten
+    days or more of `later` are not in `tuned`. Another way to the interval is
+    as
     good: no case is so close that the draws decide.
     """
     choice = tuned.mean().idxmax()  # blank
@@ -992,15 +997,16 @@ def by_hand(tuned, later):
 def reproduce(record, rows, now):
     """Train again the model that a run's record describes.
 
-    A tracking store keeps parameters as text, so all values of `record` are text, and
-    its keys stand in any order: `data` and `code`, the versions; `trained_until`, a
-    moment in UTC: rows whose label was known by then, or at that very moment, were
-    trained on, in the order of `rows` (`labelled_at`, missing where a flight never got a
-    label); `columns`, in their order, joined by commas. Everything else, possibly
-    nothing, is an option of `boosted`, whichever it has: numbers or truth values,
-    written as Python writes them, such as 1e-05 or False. `now` holds the versions of
-    today. Where either differs, in a single letter, give None: a model of other data or
-    code is no reproduction. Else give the fitted model: its scores must be those of the
+    A tracking store keeps parameters as text, so all values of `record` are
+    text, and its keys stand in any order: `data` and `code`, the versions;
+    `trained_until`, a moment in UTC: rows whose label was known by then, or at
+    that very moment, were trained on, in the order of `rows` (`labelled_at`,
+    missing where a flight never got a label); `columns`, in their order, joined
+    by commas. Everything else, possibly nothing, is an option of `boosted`,
+    whichever it has: numbers or truth values, written as Python writes them,
+    such as 1e-05 or False. `now` holds the versions of today. Where either
+    differs, in a single letter, give None: a model of other data or code is no
+    reproduction. Else give the fitted model: its scores must be those of the
     run to a millionth.
     """
     others = ["data", "code", "trained_until", "columns"]

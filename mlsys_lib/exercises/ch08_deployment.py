@@ -30,13 +30,14 @@ from mlsys_lib.world import examples
 def percentiles(log, every, wanted):
     """Percentiles of the time that users waited, from the log of a load test.
 
-    Request k (0, 1, 2, ...) was due at k * every ms. `log` has a row a request (one or
-    more, in any order and with any index): its k, and when it was sent and answered,
-    in ms since the start. The tester sends one request at a time, so whenever the
-    service stalls, the next ones are sent late. A request that was never answered
-    (answered is missing) waited for ever: math.inf. Give a dict of q to the q-th
-    percentile, for each q in `wanted` (above 0, up to 100, whole or not): the smallest
-    waiting time that at least q % of the requests did not exceed, not rounded.
+    Request k (0, 1, 2, ...) was due at k * every ms. `log` has a row a request
+    (one or more, in any order and with any index): its k, and when it was sent
+    and answered, in ms since the start. The tester sends one request at a time,
+    so whenever the service stalls, the next ones are sent late. A request that
+    was never answered (answered is missing) waited for ever: math.inf. Give a
+    dict of q to the q-th percentile, for each q in `wanted` (above 0, up to
+    100, whole or not): the smallest waiting time that at least q % of the
+    requests did not exceed, not rounded.
     """
     waited = log.answered - log.k * every  # blank
     waited = np.sort(waited.fillna(math.inf))  # blank
@@ -216,15 +217,16 @@ def by_counting(log, every, wanted):
     ]
 )
 def scored(package, rows):
-    """The probabilities of a table of flights, as the service gives them one by one.
+    """The probabilities of a table of flights, as the service gives them one by
+    one.
 
     The service sends each row alone through `package.signature.vector` and
-    `package.score`. Give the same numbers, not rounded, as a Series with the index of
-    `rows`, from one call of `package.score` on a matrix: float32, a row a flight, a
-    column for each of `package.signature.columns`, in that order. `rows` has these
-    columns in any order, others among them, and may have no row. Columns that have
-    names enter as the code that each name has in `column.codes`; a name that is not
-    there, and a missing value, are NaN.
+    `package.score`. Give the same numbers, not rounded, as a Series with the
+    index of `rows`, from one call of `package.score` on a matrix: float32, a
+    row a flight, a column for each of `package.signature.columns`, in that
+    order. `rows` has these columns in any order, others among them, and may
+    have no row. Columns that have names enter as the code that each name has in
+    `column.codes`; a name that is not there, and a missing value, are NaN.
     """
     columns = package.signature.columns
     matrix = np.full((len(rows), len(columns)), np.nan, np.float32)
@@ -485,15 +487,16 @@ def with_the_signature(package, rows):
 def answered(rungs, flight, now):
     """Answer from the best rung that holds, and say which it was.
 
-    `rungs` is a list of (name, source, useful_for), the best first. `source(flight)`
-    gives (probability, as_of), or raises an Exception of any kind; as_of is the moment
-    (in minutes, as `now`) that its features describe, or None if it uses nothing that
-    ages. A rung is "broken" if its source raises or its probability is None, NaN or
-    not from 0 to 1. If it is not broken, it is "stale" if it is older than useful_for
-    minutes, or younger than now. Give a dict: probability, rung (its name),
-    age in minutes (0 if nothing ages), nothing rounded, and skipped: a dict of the
-    reason, for each rung above. Ask each rung once, and none below the one that holds.
-    The last rung holds always.
+    `rungs` is a list of (name, source, useful_for), the best first.
+    `source(flight)` gives (probability, as_of), or raises an Exception of any
+    kind; as_of is the moment (in minutes, as `now`) that its features describe,
+    or None if it uses nothing that ages. A rung is "broken" if its source
+    raises or its probability is None, NaN or not from 0 to 1. If it is not
+    broken, it is "stale" if it is older than useful_for minutes, or younger
+    than now. Give a dict: probability, rung (its name), age in minutes (0 if
+    nothing ages), nothing rounded, and skipped: a dict of the reason, for each
+    rung above. Ask each rung once, and none below the one that holds. The last
+    rung holds always.
     """
     skipped = {}
     for name, source, useful_for in rungs:
@@ -849,16 +852,18 @@ def by_recursion(rungs, flight, now, skipped=None):
     ]
 )
 def skewed(offline, online):
-    """Name the columns, sorted, in which the service saw other values than training.
+    """Name the columns, sorted, in which the service saw other values than
+    training.
 
-    `offline` has the features as the training pipeline computes them, `online` as the
-    service logged them: the same flights (one or more) by flight_id, in any order.
-    Columns hold numbers (gaps are NaN) or text (`offline` has no gaps in it). Two
-    differences are honest: the service computes in float32, and its log rounds to six
-    decimals. They stay below a millionth, or below a millionth of the value where that
-    is more. Any other difference is at least five times as large as that, and is skew,
-    be it in one flight. So is a column that the service does not log. What only the
-    service logs does not count. Give a list of names.
+    `offline` has the features as the training pipeline computes them, `online`
+    as the service logged them: the same flights (one or more) by flight_id, in
+    any order. Columns hold numbers (gaps are NaN) or text (`offline` has no
+    gaps in it). Two differences are honest: the service computes in float32,
+    and its log rounds to six decimals. They stay below a millionth, or below a
+    millionth of the value where that is more. Any other difference is at least
+    five times as large as that, and is skew, be it in one flight. So is a
+    column that the service does not log. What only the service logs does not
+    count. Give a list of names.
     """
     service = online.set_index("flight_id").reindex(offline.flight_id)  # blank
     found = []
@@ -1280,18 +1285,19 @@ def flight_by_flight(offline, online):
     ]
 )
 def architectures():
-    """Which of four architectures for each product? Use the figures of the chapter.
+    """Which of four architectures for each product? Use the figures of the
+    chapter.
 
     Choose "nightly batch", "hourly batch", "online, schedule only" or "online,
     streaming".
-    digest: at five each morning, crew planners get the twenty riskiest flights of the
-        day by mail. They read it once.
-    board: a public page shows the risk of each of today's flights, a million views an
-        hour. An hour of age is agreed; a page has 20 ms.
-    agent: a booking site asks for the risk of itineraries weeks ahead, some of which no
-        timetable holds yet. An answer within 100 ms.
-    desk: in a thunderstorm, the desk asks again and again about flights that were
-        retimed in the last quarter of an hour. An answer within 100 ms.
+    digest: at five each morning, crew planners get the twenty riskiest flights
+        of the day by mail. They read it once.
+    board: a public page shows the risk of each of today's flights, a million
+        views an hour. An hour of age is agreed; a page has 20 ms.
+    agent: a booking site asks for the risk of itineraries weeks ahead, some of
+        which no timetable holds yet. An answer within 100 ms.
+    desk: in a thunderstorm, the desk asks again and again about flights that
+        were retimed in the last quarter of an hour. An answer within 100 ms.
     """
     return {
         "digest": "nightly batch",  # blank

@@ -33,14 +33,15 @@ from mlsys_lib.world import HOME, local_day
 def binned(reference, window, bins):
     """The population stability index of a column of numbers, bin by bin.
 
-    `reference` and `window` are arrays of numbers; a missing one is NaN. At least one
-    of the reference is known; the window may be empty. Cut at the quantiles 1/bins,
-    2/bins, ... of the reference's known values (np.quantile, as it interpolates), not
-    rounded; `bins` is 1 or more. Equal cuts count once; a cut at its smallest value is
-    none. A value on a cut is in the bin above. The lowest and the highest bin are open,
-    and missing values have a bin of their own, the last. Add half a row to every count,
-    so that no bin is empty, then turn counts into shares. Give an array with the part
-    of each bin, from the lowest: (new - old) * log(new / old). Their sum is the index.
+    `reference` and `window` are arrays of numbers; a missing one is NaN. At
+    least one of the reference is known; the window may be empty. Cut at the
+    quantiles 1/bins, 2/bins, ... of the reference's known values (np.quantile,
+    as it interpolates), not rounded; `bins` is 1 or more. Equal cuts count
+    once; a cut at its smallest value is none. A value on a cut is in the bin
+    above. The lowest and the highest bin are open, and missing values have a
+    bin of their own, the last. Add half a row to every count, so that no bin is
+    empty, then turn counts into shares. Give an array with the part of each
+    bin, from the lowest: (new - old) * log(new / old). Their sum is the index.
     """
     known = reference[~np.isnan(reference)]
     cuts = np.unique(np.quantile(known, np.linspace(0, 1, bins + 1)[1:-1]))  # blank
@@ -360,15 +361,16 @@ def with_cut(reference, window, bins):
 def charted(usual, watched):
     """The days on which a control chart alerts.
 
-    `usual` (a period without faults) and `watched` have a row a day, by day: flights,
-    late (the share that was late; missing where too little is known) and predicted (the
-    mean probability). A day's residual is late - predicted. The centre of the chart is
-    the median of the usual residuals, and the spread of days is 1.4826 times the median
-    of their distances from the centre (not 0 here), which for a bell curve is its
-    standard deviation. Missing residuals count for nothing, on either side. Give the
-    list of the watched days, as they stand in its index and in that order, whose
-    residual lies more than three spreads from the centre, above or below; just three
-    are not more. It may be empty, and `watched` may be too.
+    `usual` (a period without faults) and `watched` have a row a day, by day:
+    flights, late (the share that was late; missing where too little is known)
+    and predicted (the mean probability). A day's residual is late - predicted.
+    The centre of the chart is the median of the usual residuals, and the spread
+    of days is 1.4826 times the median of their distances from the centre (not 0
+    here), which for a bell curve is its standard deviation. Missing residuals
+    count for nothing, on either side. Give the list of the watched days, as
+    they stand in its index and in that order, whose residual lies more than
+    three spreads from the centre, above or below; just three are not more. It
+    may be empty, and `watched` may be too.
     """
     residual = usual.late - usual.predicted  # blank
     centre = residual.median()  # blank
@@ -669,16 +671,18 @@ def day_by_day(usual, watched):
 def matured(rows, now, least):
     """The residual of each day, as far as it can be told at `now`.
 
-    `rows` comes from an archive that knows how everything ended, a row a flight, in any
-    order: day, p (its predicted probability), late (1.0 or 0.0; missing for a flight
-    that was cancelled) and settled_at (when the desk heard that it had landed or was
-    cancelled; missing if it never heard). A day's residual is the mean of late - p over
-    its flights that had a label by `now`. Flights on time report first, so a day that
-    is half known looks better than it is: the residual is missing where the share of
-    the day's flights that were settled by `now` (or right then) is below `least`. A
-    cancelled flight is settled, and has no label; where no flight has one, there is no
-    residual either. Give a Series of all days in `rows`, whose index is the days, in
-    any order; nothing is rounded, and no day is left out.
+    `rows` comes from an archive that knows how everything ended, a row a
+    flight, in any
+    order: day, p (its predicted probability), late (1.0 or 0.0; missing for a
+    flight that was cancelled) and settled_at (when the desk heard that it had
+    landed or was cancelled; missing if it never heard). A day's residual is the
+    mean of late - p over its flights that had a label by `now`. Flights on time
+    report first, so a day that is half known looks better than it is: the
+    residual is missing where the share of the day's flights that were settled
+    by `now` (or right then) is below `least`. A cancelled flight is settled,
+    and has no label; where no flight has one, there is no residual either. Give
+    a Series of all days in `rows`, whose index is the days, in any order;
+    nothing is rounded, and no day is left out.
     """
     settled = rows.settled_at <= now  # blank
     residual = (rows.late - rows.p).where(settled)  # blank
@@ -1041,18 +1045,20 @@ def _places(rng: np.random.Generator, many: int, apart: int) -> Any:
     ]
 )
 def rule(table):
-    """Write an alert rule that others rely on: on which days does it send a message?
+    """Write an alert rule that others rely on: on which days does it send a
+    message?
 
     `table` has a row a day and a column a monitor: its statistic divided by its
-    threshold, 1 or more is an alarm. Give the list of the days on which you alert, as
-    they stand in its index, in any order. You decide each day with that day and those
-    before it. The rule is run on simulated histories of 240 days like
-    `ch09.history(0)`, of seeds that you are shown (0, 1, 2) and others, and of other
-    years. In each it must alert on every fault, on its third day at the latest. It may
-    alert on at most four days without a fault; the two days after a fault are not
-    counted. A fault stays in its column, at 1.2 or more, for five days or more. A storm
-    is loud for a day in some columns, and the next day in others; it is no fault.
-    Monitors may be added, dropped, renamed or stand in another order.
+    threshold, 1 or more is an alarm. Give the list of the days on which you
+    alert, as they stand in its index, in any order. You decide each day with
+    that day and those before it. The rule is run on simulated histories of 240
+    days like `ch09.history(0)`, of seeds that you are shown (0, 1, 2) and
+    others, and of other years. In each it must alert on every fault, on its
+    third day at the latest. It may alert on at most four days without a fault;
+    the two days after a fault are not counted. A fault stays in its column, at
+    1.2 or more, for five days or more. A storm is loud for a day in some
+    columns, and the next day in others; it is no fault. Monitors may be added,
+    dropped, renamed or stand in another order.
     """
     loud = table >= 1
     lasting = loud & loud.shift(1, fill_value=False)
@@ -1480,16 +1486,17 @@ def incident(name: str, by: str = "day") -> pd.DataFrame:
 def diagnosed():
     """The cause of each of three incidents, and what to do first.
 
-    Print `ch09.incident("A")`, "B" and "C"; the last three days are those in question.
-    `ch09.incident("A", by="carrier")` and `by="origin"` slice these three. Latency,
-    errors and memory are as on any day, in all three.
+    Print `ch09.incident("A")`, "B" and "C"; the last three days are those in
+    question. `ch09.incident("A", by="carrier")` and `by="origin"` slice these
+    three. Latency, errors and memory are as on any day, in all three.
 
-    Causes: "dead feed" (no new observations), "silent airline" (its reports no longer
-    come), "other unit" (numbers in another unit), "concept drift" (the same conditions,
-    other outcomes), "hard days" (the conditions are bad, and nothing is broken).
-    First actions: "restart" the service, "quarantine" (serve one column as missing),
-    "call the source" (and train without its flights meanwhile), "retrain" the model,
-    "leave it" (nothing to mend; tell the desk).
+    Causes: "dead feed" (no new observations), "silent airline" (its reports no
+    longer come), "other unit" (numbers in another unit), "concept drift" (the
+    same conditions, other outcomes), "hard days" (the conditions are bad, and
+    nothing is broken). First actions: "restart" the service, "quarantine"
+    (serve one column as missing), "call the source" (and train without its
+    flights meanwhile), "retrain" the model, "leave it" (nothing to mend; tell
+    the desk).
     """
     return {
         "A": "silent airline",  # blank
@@ -1687,7 +1694,8 @@ def urgency():
     Print `ch09.inbox()`; its figures are assumed.
     page: wake whoever is on call, now.
     ticket: somebody works on it in office hours.
-    ignore: nobody gets a message, and the monitor is changed so that it asks for none.
+    ignore: nobody gets a message, and the monitor is changed so that it asks
+    for none.
     """
     return {
         "unit": "page",  # blank
