@@ -562,7 +562,8 @@ def rolling_rate(deliveries, window=60):
             now = item[0]
             kept = [report for report in kept if report[0] > now - window]  # blank: forget
             inside = [late for minute, late in kept if minute <= now]  # blank
-            answers.append(sum(inside) / len(inside) if inside else float("nan"))
+            rate = sum(inside) / len(inside) if inside else float("nan")
+            answers.append(rate)
     return answers
 
 

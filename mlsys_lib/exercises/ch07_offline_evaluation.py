@@ -40,7 +40,8 @@ def equal_mass(late, p, bins):
     """
     edges = np.unique(np.quantile(p, np.linspace(0, 1, bins + 1)[1:-1]))  # blank
     group = np.searchsorted(edges, p, side="right")  # blank
-    table = pd.DataFrame({"group": group, "p": p, "late": late}).groupby("group")
+    frame = pd.DataFrame({"group": group, "p": p, "late": late})
+    table = frame.groupby("group")
     made = {
         "flights": table.size(),
         "predicted": table.p.mean(),  # blank
