@@ -1120,11 +1120,7 @@ _COLUMNS = "dep_minute hour_flights visib temp humid distance origin_left_late_3
 def _few_rows() -> pd.DataFrame:
     """A tenth of the rows, in no order, and some flights that never landed."""
     rows = _rows().sample(600, random_state=0)
-<<<<<<< HEAD
-    never = rows.iloc[::50].assign(late=np.nan, labelled_at=pd.Series(pd.NaT, rows.index))
-=======
     never = rows.iloc[::50].assign(late=np.nan)
->>>>>>> x0506
     made = pd.concat([rows, never]).sample(frac=1, random_state=1)
     return made.assign(labelled_at=made.labelled_at.where(made.late.notna()))
 
