@@ -1232,7 +1232,7 @@ def _complaints(
         ),
         "there are storms": lambda seed, first, monitors, faults, storms: storms > 0,
     },
-    count=40,
+    count=24,
     steps=60,
 )
 def any_faults(draw):
