@@ -99,7 +99,7 @@ def _load_test(draw: cases.Draw) -> tuple[pd.DataFrame, float]:
         free = sent + taken * every
         rows.append((k, sent, math.nan if lost and taken > 1 else free))
     log = pd.DataFrame(rows, columns=["k", "sent", "answered"])
-    log = log.iloc[draw(st.permutations(range(len(log))))]
+    log = log.take(draw(st.permutations(range(len(log)))))
     return log.set_axis(draw(cases.index(len(log)))), every
 
 
@@ -916,7 +916,7 @@ def _told(online: pd.DataFrame, name: str, *, missed: bool) -> str:
     apart = _apart(_a_day(), online, name)
     if not apart.any():
         return said + "in which all flights agree"
-    first = apart.idxmax()
+    first: Any = apart.idxmax()
     ours, theirs = (side[first] for side in _sides(_a_day(), online, name))
     return said + (
         f"in which {apart.sum()} of {len(apart)} flights differ: {first} has {ours!r} in `offline`"
@@ -1060,7 +1060,7 @@ def _is_told(ours: pd.Series, theirs: pd.Series) -> bool:
 
 def _any(offline: pd.DataFrame, online: pd.DataFrame, holds: Callable[..., Any]) -> bool:
     """Whether it holds for the two sides of a column."""
-    names = [n for n in offline if n in online and n != "flight_id"]
+    names = [str(n) for n in offline if n in online and n != "flight_id"]
     return any(holds(*_sides(offline, online, n)) for n in names)
 
 
