@@ -112,6 +112,8 @@ def mend(html):
         parameters.name, parameters["class"] = "div", "sig-parameters"
         for parameter in parameters.find_all("dd", recursive=False):
             parameter.name = "div"
+    for body in page.select("#exercise-content, #solution-content"):
+        del body["id"]  # one id for all exercises of a page is none
     for heading in page.select("th"):
         if not heading.get_text(strip=True):
             heading.name = "td"  # pandas leaves the corner above its index empty
