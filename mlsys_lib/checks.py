@@ -49,7 +49,7 @@ def moment(value: Moment, name: str) -> pd.Timestamp:
     >>> moment("2013-04-22 06:00 EST", "now")
     Traceback (most recent call last):
         ...
-    ValueError: now='2013-04-22 06:00 EST' is no moment; write it as '2013-04-22 10:00' (UTC)
+    ValueError: now='2013-04-22 06:00 EST' is no moment; write it as '2013-04-22 10:00' (UTC), or with an offset
     """
     good = isinstance(value, date | np.datetime64) or (
         isinstance(value, str) and _WRITTEN.fullmatch(value.strip())
@@ -59,7 +59,9 @@ def moment(value: Moment, name: str) -> pd.Timestamp:
     except (TypeError, ValueError, OverflowError):
         found = pd.NaT
     if pd.isna(found):
-        raise ValueError(f"{name}={value!r} is no moment; write it as '2013-04-22 10:00' (UTC)")
+        raise ValueError(
+            f"{name}={value!r} is no moment; write it as '2013-04-22 10:00' (UTC), or with an offset"
+        )
     found = found.tz_localize("UTC") if found.tzinfo is None else found.tz_convert("UTC")
     return found.as_unit("us")
 
@@ -122,7 +124,7 @@ def duration(value: Duration, name: str) -> pd.Timedelta:
     >>> duration("90", "lead")
     Traceback (most recent call last):
         ...
-    ValueError: lead='90' is no duration of zero or more, such as '10min'
+    ValueError: lead='90' is no duration of zero or more with its unit, such as '10min'
     """
     good = isinstance(value, timedelta) or (isinstance(value, str) and _UNIT.search(value))
     try:
@@ -130,7 +132,9 @@ def duration(value: Duration, name: str) -> pd.Timedelta:
     except (TypeError, ValueError, OverflowError):
         found = pd.Timedelta("NaT")
     if not found >= pd.Timedelta(0):
-        raise ValueError(f"{name}={value!r} is no duration of zero or more, such as '10min'")
+        raise ValueError(
+            f"{name}={value!r} is no duration of zero or more with its unit, such as '10min'"
+        )
     return found
 
 

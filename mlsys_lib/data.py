@@ -1,7 +1,7 @@
 """The raw tables: five tables, two years, exactly as published, checked on every read.
 
 Nothing is mended here. `mlsys_lib/tables/README.md` tells where the files come from, under which
-licence, and what is known to be wrong with them.
+licence, and what is known to be wrong with them. `python -m mlsys_lib.data` checks all ten.
 """
 
 import hashlib
@@ -147,6 +147,21 @@ def code_fingerprint(*, modules: Iterable[str] | None = None) -> str:
     return _digest({name: sources[name].read_text(encoding="utf-8") for name in chosen})
 
 
+def verify() -> None:
+    """Check all ten files, and say so line by line.
+
+    Raises
+    ------
+    DataError
+        At the first that is missing, truncated or altered.
+    """
+    for year in YEARS:
+        for name in TABLES:
+            file = path(name, year)
+            _checked(file)
+            print(f"ok  {name:8} {year}  {_manifest()[file.name]['rows']:>7,} rows")
+
+
 def _digest(parts: dict[str, str]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
 
@@ -173,3 +188,10 @@ def _checked(file: Path) -> bytes:
 def _damage(file: Path, what: str) -> DataError:
     remedy = f"bring it back with: git checkout -- {file.name} (in {file.parent})"
     return DataError(f"{file} is {what}; {remedy}")
+
+
+if __name__ == "__main__":
+    try:
+        verify()
+    except DataError as error:
+        raise SystemExit(str(error)) from None

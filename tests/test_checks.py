@@ -112,7 +112,7 @@ def test_a_duration_is_the_same_however_it_is_written(written):
 )
 def test_a_time_without_a_unit_or_below_zero_is_refused(written):
     with pytest.raises(
-        ValueError, match=r"^lag=.* is no duration of zero or more, such as '10min'"
+        ValueError, match=r"^lag=.* is no duration of zero or more with its unit, such as '10min'"
     ):
         checks.duration(written, "lag")
 

@@ -3,6 +3,8 @@
 import importlib.util
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +114,17 @@ def test_a_manifest_that_is_missing_or_half_written_is_named_with_the_remedy(cop
             copied.DataError, match=r"manifest.json is missing or damaged.*git check"
         ):
             call()
+
+
+def test_the_command_checks_all_and_names_a_damaged_file_without_a_traceback(copied):
+    folder = copied.path("airlines", 2013).parents[2]
+    command = [sys.executable, "-m", "mlsys_lib.data"]
+    run = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert run.returncode == 1
+    assert "flights_2013.parquet is missing; bring it back with" in run.stderr
+    assert "Traceback" not in run.stderr
+    run = subprocess.run(command, capture_output=True, text=True)
+    assert run.returncode == 0 and run.stdout.count("ok") == len(data.TABLES) * len(data.YEARS)
 
 
 @pytest.mark.parametrize("year", [2014, 1913, "2013", "2013.0", 2013.0, True, None, [2013]])

@@ -321,7 +321,7 @@ def test_naive_moments_are_utc_and_aware_ones_are_converted():
         ("2013-05-01 06:00 EST", "10min", "now='2013-05-01 06:00 EST' is no moment"),
         ("2013-05-01", "soon", "lag='soon' is no duration"),
         ("2013-05-01", "-1min", "zero or more"),
-        ("2013-05-01", 10, "lag=10 is no duration of zero or more, such as '10min'"),
+        ("2013-05-01", 10, "lag=10 is no duration of zero or more with its unit, such as '10min'"),
         ("2013-05-01", "10", "lag='10' is no duration"),
         ("2013-05-01", pd.NaT, "lag=NaT is no duration"),
     ],
