@@ -262,15 +262,17 @@ def test_nothing_of_the_library_is_cut(open_page, name):
 
 def test_arrow_keys_turn_pages_but_a_box_that_scrolls_keeps_them(open_page):
     page = open_page("notebooks/01_framing.html", width="phone")
-    page.locator("pre[tabindex='0']").first.focus()
+    page.locator(".cell_input pre[tabindex='0']:visible").first.focus()
     page.keyboard.press("ArrowRight")
     page.wait_for_timeout(300)
     assert page.url.endswith("01_framing.html")
     page.evaluate("document.activeElement.blur()")
     page.keyboard.press("ArrowRight")
     page.wait_for_url("**/01b_frames.html")
+    page.wait_for_load_state("networkidle")  # leaving earlier would break off its requests
     page.keyboard.press("ArrowLeft")
     page.wait_for_url("**/01_framing.html")
+    page.wait_for_load_state("networkidle")
 
 
 @pytest.mark.parametrize("width", ["laptop", "phone"])

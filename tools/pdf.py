@@ -61,7 +61,8 @@ def article(html: Path, name: str, names: list[str], file: Path):
         if not link["href"]:  # to what is not printed
             del link["href"]
     for picture in page.select("img"):
-        picture["src"] = os.path.relpath(source.parent / picture["src"], file.parent)
+        if not picture["src"].startswith("data:"):
+            picture["src"] = os.path.relpath(source.parent / picture["src"], file.parent)
         picture.attrs.pop("loading", None)
     for fold in page.select("details"):
         fold["open"] = ""
