@@ -4,10 +4,12 @@ How its pages behave when they are opened is in test_browser.py.
 """
 
 import ast
+import fcntl
 import functools
 import gzip
 import importlib
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -63,9 +65,21 @@ def run_build(folder):
 
 @functools.cache
 def build_book():
-    """Build the book once a session, from nothing, so that no warning hides in an earlier build."""
-    shutil.rmtree(HTML, ignore_errors=True)
-    return run_build(ROOT)
+    """Build the book once a session, from nothing, so that no warning hides in an earlier build.
+
+    Tests run in two processes: the first to come builds, the other waits and takes what it made.
+    """
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", f"alone-{os.getpid()}")
+    note = ROOT / "_build" / "tested" / f"{run}.json"
+    note.parent.mkdir(parents=True, exist_ok=True)
+    with note.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not note.exists():
+            shutil.rmtree(HTML, ignore_errors=True)
+            built = run_build(ROOT)
+            note.write_text(json.dumps([built.returncode, built.stdout + built.stderr]))
+    code, said = json.loads(note.read_text(encoding="utf-8"))
+    return SimpleNamespace(returncode=code, stdout=said, stderr="")
 
 
 @functools.cache
