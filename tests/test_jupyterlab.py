@@ -99,7 +99,9 @@ def figures(folder):
     cells = json.loads((folder / "01_framing.ipynb").read_text(encoding="utf-8"))["cells"]
     shown = [cell for cell in cells if "hide-output" not in cell["metadata"].get("tags", [])]
     outputs = [output for cell in shown for output in cell.get("outputs", [])]
-    count = sum("image/svg+xml" in output.get("data", {}) for output in outputs)
+    data = [output.get("data", {}) for output in outputs]
+    sliders = ['class="explorer"' in "".join(one.get("text/html", "")) for one in data]
+    count = sum("image/svg+xml" in one for one in data) + sum(sliders)
     assert count
     return count
 
@@ -134,11 +136,14 @@ def test_a_reader_finds_a_chapter_that_reads_well_and_solves_an_exercise(page, l
     assert page.locator(".jp-mod-dirty").count() == 0, "opening it must not change it"
 
     # What is read: words, figures and links, and nothing that only the book can read.
+    expect(notebook.locator("h2", has_text="Further")).to_be_attached()  # rendered to its end
     text = "\n".join(notebook.locator(".jp-MarkdownOutput").all_text_contents())
     assert "Incident. 1 May 2013." in text
     assert "Exercise 1.1 · Expected cost" in text
     assert re.findall(r"(?m)```|:::|\{[\w:-]+\}\w|^:\w+:|\$", text) == []
-    expect(notebook.locator(".jp-RenderedSVG")).to_have_count(figures(ROOT / "notebooks"))
+    expect(notebook.locator(".jp-RenderedSVG, .explorer img")).to_have_count(
+        figures(ROOT / "notebooks")
+    )
     assert notebook.locator("mjx-container").count() > 2
     answers = notebook.locator("details", has_text="Answers")
     assert not answers.locator("li").first.is_visible()
