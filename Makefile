@@ -91,7 +91,7 @@ nbval: env tables ## - run the notebooks; fresh outputs must equal the stored on
 
 book-tests: env ## - the book, built anew with warnings as errors, and opened in a browser; a copy in JupyterLab
 	@echo "== book"
-	$(PYTEST) $(PARALLEL) $(BOOK_TESTS)
+	$(PYTEST) -n $(WORKERS) --dist loadgroup -m "not weekly" $(BOOK_TESTS)
 
 weekly: env tables .venv-repo2docker/bin/jupyter-repo2docker ## what takes too long for every push: solved notebooks, and more
 	@echo "== weekly"

@@ -40,6 +40,8 @@ PAGES = [TOC["root"]] + [
 # A notebook with a letter, such as 08b, is optional: no stop on the map.
 CHAPTERS = [page for page in PAGES if re.match(r"notebooks/\d+_", page)]
 NOTEBOOKS = [page for page in PAGES if page.startswith("notebooks/")]
+# In one process, so that what several tests build is built once; those of the browser are dealt to all.
+pytestmark = pytest.mark.xdist_group("book")
 MAX_PAGE_KB = 150  # all that a first visit loads, compressed; without text it is 70
 
 sys.path.append(str(ROOT / "book" / "_ext"))

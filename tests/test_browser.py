@@ -2,6 +2,7 @@
 
 import functools
 import http.server
+import itertools
 import os
 import shutil
 import threading
@@ -94,9 +95,16 @@ def open_page(browser, site):
     assert complaints == []
 
 
-@pytest.mark.parametrize("width", ["desktop", "phone"])
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("name", [*PAGES, "search", "404", "_modules/mlsys_lib/world"])
+def variants():
+    """Each page in both themes and at both widths: two of the four at each push, the other two weekly."""
+    pages = [*PAGES, "search", "404", "_modules/mlsys_lib/world"]
+    looks = itertools.product(enumerate(pages), ["light", "dark"], ["desktop", "phone"])
+    for (place, name), theme, width in looks:
+        other = (theme == "dark") ^ (width == "phone") ^ (place % 2 == 1)
+        yield pytest.param(name, theme, width, marks=[pytest.mark.weekly] if other else [])
+
+
+@pytest.mark.parametrize(("name", "theme", "width"), list(variants()))
 def test_a_page_is_quiet_and_accessible_and_fits(open_page, name, theme, width):
     page = open_page(f"{name}.html", theme, width)
     assert page.evaluate("document.documentElement.dataset.theme") == theme

@@ -23,7 +23,7 @@ SETTINGS = ROOT / "tools" / "lab"
 TOKEN = "only-for-this-test"
 SECONDS = 40  # how long a slow machine may take for one step
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("book")]
 
 
 @pytest.fixture(scope="module")
