@@ -25,7 +25,7 @@ LIBRARY_TESTS := $(filter-out tests/test_serving.py,$(foreach m,$(notdir $(wildc
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help book pdf lab progress check test lint types unit exercises nbval book-tests test-newest \
+.PHONY: help book pdf figures lab progress check test lint types unit exercises nbval book-tests test-newest \
 	weekly mutants env data tables notebooks lock clean
 
 help: ## this list
@@ -37,6 +37,9 @@ book: env data tables ## set up, check the data, build the book, say where it is
 
 pdf: book ## the whole book as one PDF, solutions at the end (takes Chromium)
 	$(PY) tools/pdf.py
+
+figures: env ## teachers: the notebooks' figures as SVG for slides, in figures/ (INTO=folder: there)
+	$(PY) -m tools.figures --into "$(or $(INTO),figures)"
 
 lab: env tables ## open JupyterLab on your own copies of the notebooks (LAB="--no-browser": its options)
 	$(PY) -m tools.reader_copies
