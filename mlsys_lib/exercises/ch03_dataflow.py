@@ -54,16 +54,15 @@ def ingest(log, db):
 
     `log.read(offset, limit)` gives the next events, at most `limit` of them,
     each with its topic, value and offset; offsets have no gaps. `db` is a
-    sqlite3 connection with two tables: `tally` has a row an airport (origin, n,
-    late), for every airport of the log; `position` has one row (at), the offset
-    to read next. Both may hold what earlier runs counted. Read to the end of
-    the log; count each event of the topic "departures" into n at its origin,
-    and into late if its dep_delay (minutes, not always whole) is 15 or more.
-    The process may be killed at any statement and started again, with a new
-    connection; and any statement may be refused once, with a
-    sqlite3.OperationalError, which you may let out: then you are started again
-    as well. In the end each departure is counted once, and `at` is the length
-    of the log.
+    sqlite3 connection with two tables: `tally` has a row for every airport of
+    the log (origin, n, late); `position` has one row (at), the offset to read
+    next. Both may hold what earlier runs counted. Read to the end of the log;
+    count each event of the topic "departures" into n at its origin, and into
+    late if its dep_delay (minutes, not always whole) is 15 or more. The process
+    may be killed at any statement, or any statement refused once with a
+    sqlite3.OperationalError, which you may let out; then you are started again,
+    with a new connection. In the end each departure is counted once, and `at`
+    is the length of the log.
     """
     position = db.execute("SELECT at FROM position").fetchone()[0]
     while events := log.read(position, limit=100):
