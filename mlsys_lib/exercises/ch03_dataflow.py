@@ -54,16 +54,15 @@ def ingest(log, db):
 
     `log.read(offset, limit)` gives the next events, at most `limit` of them,
     each with its topic, value and offset; offsets have no gaps. `db` is a
-    sqlite3 connection with two tables: `tally` has a row an airport (origin, n,
-    late), for every airport of the log; `position` has one row (at), the offset
-    to read next. Both may hold what earlier runs counted. Read to the end of
-    the log; count each event of the topic "departures" into n at its origin,
-    and into late if its dep_delay (minutes, not always whole) is 15 or more.
-    The process may be killed at any statement and started again, with a new
-    connection; and any statement may be refused once, with a
-    sqlite3.OperationalError, which you may let out: then you are started again
-    as well. In the end each departure is counted once, and `at` is the length
-    of the log.
+    sqlite3 connection with two tables: `tally` has a row for every airport of
+    the log (origin, n, late); `position` has one row (at), the offset to read
+    next. Both may hold what earlier runs counted. Read to the end of the log;
+    count each event of the topic "departures" into n at its origin, and into
+    late if its dep_delay (minutes, not always whole) is 15 or more. The process
+    may be killed at any statement, or any statement refused once with a
+    sqlite3.OperationalError, which you may let out; then you are started again,
+    with a new connection. In the end each departure is counted once, and `at`
+    is the length of the log.
     """
     position = db.execute("SELECT at FROM position").fetchone()[0]
     while events := log.read(position, limit=100):
@@ -537,18 +536,14 @@ def absolute_and_patient(log, db):
     ]
 )
 def rolling_rate(deliveries, window=60):
-    """The late rate of the last hour, while reports come in, some late and some
-    twice.
+    """The late rate of the last hour, with reports that come late or twice.
 
     `deliveries` holds, in the order in which they reach you, reports ("report",
-    key, minute, late) and questions ("ask", minute). Give a list with an answer
-    to each
-    question: the share of late reports among those delivered before the
-    question whose minute lies in (asked - window, asked]. What is delivered
-    after it changes nothing. Each key counts once; its copies are equal. If
-    there is none, the answer is NaN. Questions come in order of time; reports
-    may come after newer ones, and a sender's clock may be ahead of yours.
-    Minutes are whole, `late` is True or False.
+    key, minute, late) and questions ("ask", minute). Answer each question, in a
+    list: the share of late ones among the reports delivered before it whose
+    minute lies in (asked - window, asked]; NaN if there are none. Each key
+    counts once; its copies are equal. Questions come in order of time; a report
+    may follow a newer one or have a clock that is ahead. Minutes are whole.
     """
     seen, kept, answers = set(), [], []
     for kind, *item in deliveries:
@@ -1005,14 +1000,12 @@ def lateness(world: World, since: str) -> pd.DataFrame:
 def parity(batch, stream):
     """Say where two pipelines disagree; an empty dict says that they agree.
 
-    Each table has `flight_id` and one column a feature, the same in both; rows,
-    columns and index are in any order, and a table may be empty. Give one dict
-    of whole
-    numbers: for each feature, the number of decisions (not of rows) on which
-    the values differ, of the decisions that both answer; and for "rows" the
-    number of decisions that only one of the two answers, or that one answers
-    more than once (all its rows are then equal, and it is compared like
-    others). Leave out what is zero. Two missing values agree, a missing one and
+    Both tables have `flight_id` and the same features; rows, columns and index
+    are in any order, and a table may be empty. Give a dict of whole numbers.
+    For each feature: on how many decisions (not rows) that both answer do the
+    values differ? For "rows": how many decisions does only one of them answer,
+    or one more than once (all its rows are then equal, and it is compared like
+    others)? Leave out what is zero. Two missing values agree, a missing one and
     a number do not. A difference of 1e-9 or less, whatever the size of the
     values, is rounding; more is not.
     """
