@@ -32,10 +32,10 @@ def percentiles(log, every, wanted):
 
     `log` has a row a request (one or more, in any order, any index): its k, and
     when it was sent and answered, in ms since the start. Request k (0, 1, ...)
-    was due at k * every ms; when the service stalls, the tester sends late. What
-    was never answered (answered is missing) waited for ever: math.inf. Give a
-    dict of q to the q-th percentile, for each q in `wanted` (above 0, up to
-    100, whole or not): the smallest waiting time that at least q % of the
+    was due at k * every ms; when the service stalls, the tester sends late.
+    What was never answered (answered is missing) waited for ever: math.inf.
+    Give a dict of q to the q-th percentile, for each q in `wanted` (above 0, up
+    to 100, whole or not): the smallest waiting time that at least q % of the
     requests did not exceed, not rounded.
     """
     waited = log.answered - log.k * every  # blank
@@ -363,9 +363,7 @@ waited.mistake(
 )
 
 
-waited.equivalent(
-    "both lists have the same length", old="range(len(due))", new="range(len(took))"
-)
+waited.equivalent("both lists have the same length", old="range(len(due))", new="range(len(took))")
 waited.equivalent(
     "the larger of two numbers, in either order",
     old=_NEXT,
@@ -668,15 +666,14 @@ def with_the_signature(package, rows):
 def answered(rungs, flight, now):
     """Answer from the best rung that holds, and say which it was.
 
-    `rungs` is a list of (name, source, useful_for), the best first.
-    `source(flight)` gives (probability, as_of) or raises an Exception of any
-    kind; as_of is the minute that its features describe, None if nothing in it
-    ages. A rung is "broken" if its source raises, or its probability is None,
-    NaN or not from 0 to 1; else "stale" if it is older than useful_for minutes
-    or younger than now. The last holds always. Give a dict of probability,
-    rung (its name), age (in minutes, 0 if nothing ages), nothing rounded, and
-    skipped: a dict of the reason for each rung above. Ask each rung once, and
-    none below the one that holds.
+    `rungs` are (name, source, useful_for), the best first. `source(flight)`
+    gives (probability, as_of) or raises any Exception; as_of is the minute that
+    its features describe, None if nothing ages. A rung is "broken" if it
+    raises, or its probability is None, NaN or not from 0 to 1; else "stale" if
+    older than useful_for minutes or younger than now. The last holds always.
+    Give a dict: probability, rung (its name), age (minutes, 0 if nothing ages),
+    not rounded, and skipped: a dict of the reason for each rung above. Ask each
+    rung once, none below the one that holds.
     """
     skipped = {}
     for name, source, useful_for in rungs:
@@ -1032,8 +1029,7 @@ def by_recursion(rungs, flight, now, skipped=None):
     ]
 )
 def skewed(offline, online):
-    """A sorted list of the columns in which the service saw other values than
-    training.
+    """List, sorted, the columns in which the service saw other values.
 
     `offline` has the features as the training pipeline computes them, `online`
     as the service logged them: the same flights (one or more) by flight_id, in
@@ -1041,8 +1037,7 @@ def skewed(offline, online):
     `offline`). What float32 and a log of six decimals change is honest: below a
     millionth, or below a millionth of the value where that is more. Any other
     difference is at least five times that and is skew, be it in one flight; so
-    is a column that the service does not log. What only the service logs does
-    not count.
+    is a column that is not logged. What only the service logs does not count.
     """
     service = online.set_index("flight_id").reindex(offline.flight_id)  # blank
     found = []
