@@ -231,6 +231,56 @@ def dumbbells(
     return chart
 
 
+def timeline(
+    rows: Mapping[str, tuple[float, float]],
+    ends: tuple[str, str],
+    title: str,
+    xlabel: str,
+    *,
+    mark: float,
+    note: str = "{:g}",
+) -> Chart:
+    """What is done when, for one question: a row a design, from the top down, and a line where it is asked.
+
+    Parameters
+    ----------
+    rows : mapping of str to tuple of two float
+        Name, and when each of two steps of it is done, before the question.
+    ends : tuple of two str
+        What the first and the second step are.
+    title, xlabel : str
+        The message, and the axis with its unit.
+    mark : float
+        When the question comes.
+    note : str, default "{:g}"
+        How to print how old the first step is by then.
+
+    Returns
+    -------
+    Chart
+
+    Examples
+    --------
+    >>> timeline({"batch": (4, 4)}, ("features", "model"), "It waits", "hour of the day", mark=16)
+    <Chart>
+    """
+    chart, axes = _canvas(title, xlabel, "", height=1.2 + 0.36 * len(rows))
+    names, steps = list(rows), np.array(list(rows.values()), float)
+    axes.axvline(mark, color=QUIET, linewidth=1, linestyle=":")
+    axes.hlines(names, steps[:, 0], mark, color=KNOWN, linewidth=3, alpha=0.35)
+    axes.scatter(steps[:, 0], names, color=KNOWN, s=38, zorder=4, label=ends[0])
+    looks: Any = {"facecolors": "none", "edgecolors": TRUE, "linewidths": 1.5}
+    axes.scatter(steps[:, 1], names, s=130, zorder=5, label=ends[1], **looks)
+    for name, made in zip(names, steps[:, 0], strict=True):
+        _label_end(axes, "  " + note.format(mark - made), mark, name, INK)
+    axes.set_ylim(len(rows) - 0.5, -0.8)
+    axes.annotate("asked", (mark, -0.8), ha="center", color=INK)
+    axes.tick_params(axis="y", length=0, labelcolor=INK)
+    axes.spines["left"].set_visible(False)
+    chart.figure.legend(loc="outside lower center", ncols=2, frameon=False)
+    return chart
+
+
 def bands(
     x: npt.ArrayLike,
     curves: Mapping[str, Sequence[Estimate]],
@@ -373,7 +423,7 @@ def _canvas(title: str, xlabel: str, ylabel: str, *, height: float = 3.2) -> tup
     return Chart(figure), axes
 
 
-def _label_end(axes: Axes, label: str, x: float, y: float, colour: str, *, up: float = 0) -> None:
+def _label_end(axes: Axes, label: str, x: float, y: Any, colour: str, *, up: float = 0) -> None:
     axes.annotate(
         label,
         (x, y),

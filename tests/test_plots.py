@@ -20,3 +20,16 @@ def test_a_colour_that_has_a_meaning_is_taken():
         plots.TRUE,
         plots.KNOWN,
     ]
+
+
+def test_a_timeline_tells_how_old_the_first_step_is_when_the_question_comes():
+    rows = {"nightly": (4.0, 4.0), "online": (4.0, 16.5), "fresh": (16.5, 16.5)}
+    chart = plots.timeline(rows, ("features", "model"), "t", "x", mark=16.5, note="{:.1f} h")
+    axes = chart.figure.axes[0]
+    assert [text.get_text().strip() for text in axes.texts] == [
+        "12.5 h",
+        "12.5 h",
+        "0.0 h",
+        "asked",
+    ]
+    assert [group.get_label() for group in axes.collections[1:]] == ["features", "model"]

@@ -30,13 +30,12 @@ from mlsys_lib.world import examples
 def percentiles(log, every, wanted):
     """Percentiles of the time that users waited, from the log of a load test.
 
-    Request k (0, 1, 2, ...) was due at k * every ms. `log` has a row a request
-    (one or more, in any order and with any index): its k, and when it was sent
-    and answered, in ms since the start. The tester sends one request at a time,
-    so whenever the service stalls, the next ones are sent late. A request that
-    was never answered (answered is missing) waited for ever: math.inf. Give a
-    dict of q to the q-th percentile, for each q in `wanted` (above 0, up to
-    100, whole or not): the smallest waiting time that at least q % of the
+    `log` has a row a request (one or more, in any order, any index): its k, and
+    when it was sent and answered, in ms since the start. Request k (0, 1, ...)
+    was due at k * every ms; when the service stalls, the tester sends late.
+    What was never answered (answered is missing) waited for ever: math.inf.
+    Give a dict of q to the q-th percentile, for each q in `wanted` (above 0, up
+    to 100, whole or not): the smallest waiting time that at least q % of the
     requests did not exceed, not rounded.
     """
     waited = log.answered - log.k * every  # blank
@@ -201,6 +200,186 @@ def by_counting(log, every, wanted):
                 return wait
 
     return {q: percentile(q) for q in wanted}
+
+
+# -- waited ------------------------------------------------------------------------------------------
+
+
+@exercise(
+    hints=[
+        "Follow one request to the next. What of the last one's wait and of its work is still left when the "
+        "next one comes?",
+        "When the next request comes, `gap` ms have gone by since the last one came. The server had that one's "
+        "wait and its work before it; what is left of both is the new wait, and no server works ahead.",
+        "gap = due[n] - due[n - 1], then wait = max(0, wait + took[n - 1] - gap). The first request waits `busy`.",
+    ]
+)
+def waited(due, took, *, busy=0.0):
+    """How long does each request wait before the server begins with it?
+
+    One server answers one request at a time, in the order in which they come.
+    Request n comes at due[n] and takes the server took[n], in ms: lists of the
+    same length, `due` never falling. When the first comes, the server still has
+    `busy` ms of other work to finish. Give a list of the waits, one a request,
+    in ms, not rounded; an empty list where nothing comes.
+    """
+    waits, wait = [], busy
+    for n in range(len(due)):
+        if n > 0:
+            gap = due[n] - due[n - 1]  # blank
+            wait = max(0.0, wait + took[n - 1] - gap)  # blank
+        waits.append(wait)
+    return waits
+
+
+def _waits(answer: Answer, due: list[float], took: list[float], *waits: float, **more: Any) -> None:
+    expect(answer(due, took, **more), list(waits))
+
+
+@waited.claim("a request waits for the work of the one before it, and not for its own")
+def for_the_one_before(answer: Answer) -> None:
+    _waits(answer, [0, 1], [5, 2], 0, 4)
+
+
+@waited.claim("who comes to an idle server does not wait")
+def idle(answer: Answer) -> None:
+    _waits(answer, [0, 10, 20], [4, 4, 4], 0, 0, 0)
+
+
+@waited.claim("a server does not work ahead: after a long pause, two at once wait as always")
+def no_credit(answer: Answer) -> None:
+    _waits(answer, [0, 100, 100], [4, 4, 4], 0, 0, 4)
+
+
+@waited.claim("a wait goes on to those who come after it")
+def handed_on(answer: Answer) -> None:
+    _waits(answer, [0, 1, 2, 3], [10, 2, 2, 2], 0, 9, 10, 11)
+
+
+@waited.claim("in a pause the queue gets shorter")
+def drains(answer: Answer) -> None:
+    _waits(answer, [0, 1, 8, 9], [10, 1, 1, 1], 0, 9, 3, 3)
+
+
+@waited.claim("the first request waits for what the server was busy with")
+def busy_before(answer: Answer) -> None:
+    _waits(answer, [50, 51, 70], [2, 2, 2], 5, 6, 0, busy=5)
+
+
+@waited.claim("where nothing comes, nobody waits")
+def nothing(answer: Answer) -> None:
+    _waits(answer, [], [])
+
+
+@waited.generated(
+    "any requests",
+    marks={
+        "two come at the same moment": lambda due, took, busy: len(set(due)) < len(due),
+        "the server is busy when the first comes": lambda due, took, busy: busy > 0,
+        "the server is idle for a while": lambda due, took, busy: any(
+            wait == 0 for wait in waited.answer(due, took, busy=busy)[1:]
+        ),
+        "a request takes nothing": lambda due, took, busy: 0 in took,
+        "the first does not come at 0": lambda due, took, busy: due[:1] not in ([], [0]),
+        "one comes on the moment at which the server gets free": lambda due, took, busy: any(
+            wait + work == later - came and wait + work > 0
+            for wait, work, came, later in zip(
+                waited.answer(due, took, busy=busy), took, due, due[1:], strict=False
+            )
+        ),
+        "nothing comes": lambda due, took, busy: not due,
+    },
+    count=60,
+)
+def any_requests(draw):
+    steps = st.sampled_from([0, 1, 2, 0.5, 3, 7, 0.0625, 1.0009765625, 40])
+    gaps = draw(cases.some(steps, 0, 7))
+    first = draw(st.sampled_from([0, 3, 1000]))
+    due = [first + sum(gaps[:n]) for n in range(len(gaps))]
+    took = [draw(steps) for _ in due]
+    return cases.call(due, took, busy=draw(st.sampled_from([0.0, 0.0, 2.5, 9.0])))
+
+
+_NEXT = "max(0.0, wait + took[n - 1] - gap)"
+waited.mistake(
+    "a request waits for its own work too",
+    fails="for_the_one_before",
+    old="took[n - 1]",
+    new="took[n]",
+)
+waited.mistake(
+    "the time until the answer, work included",
+    fails="for_the_one_before",
+    old="waits.append(wait)",
+    new="waits.append(wait + took[n])",
+)
+waited.mistake(
+    "an idle server saves up time, and the next ones come sooner",
+    fails="idle",
+    old=_NEXT,
+    new="wait + took[n - 1] - gap",
+)
+waited.mistake(
+    "negative waits become 0 at the end, and the time saved up stays",
+    fails="no_credit",
+    old=_NEXT + "\n        waits.append(wait)\n    return waits",
+    new="wait + took[n - 1] - gap\n        waits.append(max(0.0, wait))\n    return waits",
+)
+waited.mistake(
+    "each request waits for the one before it alone",
+    fails="handed_on",
+    old=_NEXT,
+    new="max(0.0, took[n - 1] - gap)",
+)
+waited.mistake(
+    "a queue that has formed never gets shorter",
+    fails="drains",
+    old=_NEXT,
+    new="wait + max(0.0, took[n - 1] - gap)",
+)
+waited.mistake(
+    "the first request never waits",
+    fails="busy_before",
+    old="waits, wait = [], busy",
+    new="waits, wait = [], 0.0",
+)
+waited.mistake(
+    "the server gets free `busy` ms after the clock started",
+    fails="busy_before",
+    old="waits, wait = [], busy",
+    new="waits, wait = [], max(0.0, busy - due[0]) if due else 0.0",
+)
+waited.mistake(
+    "there is always a first request",
+    fails="nothing",
+    old="range(len(due))",
+    new="range(max(1, len(due)))",
+)
+waited.mistake(
+    "waits are rounded, as they stand on the screen",
+    fails="any_requests",
+    old="waits.append(wait)",
+    new="waits.append(round(wait, 3))",
+)
+
+
+waited.equivalent("both lists have the same length", old="range(len(due))", new="range(len(took))")
+waited.equivalent(
+    "the larger of two numbers, in either order",
+    old=_NEXT,
+    new="max(wait + took[n - 1] - gap, 0.0)",
+)
+
+
+@waited.alternative
+def by_the_moment_it_gets_free(due, took, *, busy=0.0):
+    waits, free = [], None
+    for came, work in zip(due, took, strict=True):
+        free = came + busy if free is None else free
+        start = max(free, came)
+        waits.append(start - came)
+        free = start + work
+    return waits
 
 
 # -- scored ------------------------------------------------------------------------------------------
@@ -487,16 +666,14 @@ def with_the_signature(package, rows):
 def answered(rungs, flight, now):
     """Answer from the best rung that holds, and say which it was.
 
-    `rungs` is a list of (name, source, useful_for), the best first.
-    `source(flight)` gives (probability, as_of), or raises an Exception of any
-    kind; as_of is the moment (in minutes, as `now`) that its features describe,
-    or None if it uses nothing that ages. A rung is "broken" if its source
-    raises or its probability is None, NaN or not from 0 to 1. If it is not
-    broken, it is "stale" if it is older than useful_for minutes, or younger
-    than now. Give a dict: probability, rung (its name), age in minutes (0 if
-    nothing ages), nothing rounded, and skipped: a dict of the reason, for each
-    rung above. Ask each rung once, and none below the one that holds. The last
-    rung holds always.
+    `rungs` are (name, source, useful_for), the best first. `source(flight)`
+    gives (probability, as_of) or raises any Exception; as_of is the minute that
+    its features describe, None if nothing ages. A rung is "broken" if it
+    raises, or its probability is None, NaN or not from 0 to 1; else "stale" if
+    older than useful_for minutes or younger than now. The last holds always.
+    Give a dict: probability, rung (its name), age (minutes, 0 if nothing ages),
+    not rounded, and skipped: a dict of the reason for each rung above. Ask each
+    rung once, none below the one that holds.
     """
     skipped = {}
     for name, source, useful_for in rungs:
@@ -852,18 +1029,15 @@ def by_recursion(rungs, flight, now, skipped=None):
     ]
 )
 def skewed(offline, online):
-    """Name the columns, sorted, in which the service saw other values than
-    training.
+    """List, sorted, the columns in which the service saw other values.
 
     `offline` has the features as the training pipeline computes them, `online`
     as the service logged them: the same flights (one or more) by flight_id, in
-    any order. Columns hold numbers (gaps are NaN) or text (`offline` has no
-    gaps in it). Two differences are honest: the service computes in float32,
-    and its log rounds to six decimals. They stay below a millionth, or below a
-    millionth of the value where that is more. Any other difference is at least
-    five times as large as that, and is skew, be it in one flight. So is a
-    column that the service does not log. What only the service logs does not
-    count. Give a list of names.
+    any order. Columns hold numbers (gaps are NaN) or text (without gaps in
+    `offline`). What float32 and a log of six decimals change is honest: below a
+    millionth, or below a millionth of the value where that is more. Any other
+    difference is at least five times that and is skew, be it in one flight; so
+    is a column that is not logged. What only the service logs does not count.
     """
     service = online.set_index("flight_id").reindex(offline.flight_id)  # blank
     found = []
