@@ -601,7 +601,8 @@ def contract():
     pressure in some rows only, time_hour and pressure even in a single one.
     """
 
-    def is_hourly(wet):
+    def is_hourly(inches):
+        wet = inches[inches > 0]
         return np.isclose(wet.min(), 0.01) and wet.mean() > 0.03  # blank
 
     def is_barometer(pressure):
@@ -613,7 +614,7 @@ def contract():
         time_hour=lambda t: (t.time_hour == utc_hour(t)).all(),  # blank
         wind_speed=lambda t: t.wind_speed.dropna().between(0, 150).all(),
         wind_gust=lambda t: t.groupby("wind_speed").wind_gust.nunique().max() > 1,  # blank
-        precip=lambda t: in_hundredths(t.precip) and is_hourly(t.precip[t.precip > 0]),
+        precip=lambda t: in_hundredths(t.precip) and is_hourly(t.precip),
         pressure=lambda t: is_barometer(t.pressure),
     )
 
@@ -1092,13 +1093,13 @@ contract.mistake(
 contract.mistake(
     "rain is between nothing and a flood",
     fails="traces",
-    old="in_hundredths(t.precip) and is_hourly(t.precip[t.precip > 0])",
+    old="in_hundredths(t.precip) and is_hourly(t.precip)",
     new="t.precip.between(0, 5).all()",
 )
 contract.mistake(
     "the smallest rain is a hundredth",
     fails="millimetres",
-    old="in_hundredths(t.precip) and is_hourly(t.precip[t.precip > 0])",
+    old="in_hundredths(t.precip) and is_hourly(t.precip)",
     new="t.precip[t.precip > 0].min() >= 0.01",
 )
 contract.mistake(
@@ -1134,7 +1135,7 @@ contract.mistake(
 contract.mistake(
     "hundredths are enough, whatever an hour brings",
     fails="first_report",
-    old="in_hundredths(t.precip) and is_hourly(t.precip[t.precip > 0])",
+    old="in_hundredths(t.precip) and is_hourly(t.precip)",
     new="in_hundredths(t.precip) and np.isclose(t.precip[t.precip > 0].min(), 0.01)",
 )
 contract.mistake(
