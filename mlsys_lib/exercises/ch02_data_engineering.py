@@ -551,6 +551,19 @@ def in_hundredths(inches: pd.Series) -> bool:
     return bool(np.allclose(inches * 100, (inches * 100).round()))
 
 
+def wet_hours(weather: pd.DataFrame) -> pd.Series:
+    """The inches of those hours in which it rained.
+
+    Examples
+    --------
+    >>> _, weather = month(2013, 1)
+    >>> float(wet_hours(weather).min())
+    0.01
+    """
+    wet: pd.Series = weather.precip[weather.precip > 0]
+    return wet
+
+
 def schemas(**rules: Callable[[pd.DataFrame], Any]) -> dict[str, Any]:
     """Two pandera schemas, of flights and of weather, with one check for each column.
 
@@ -593,16 +606,14 @@ def schemas(**rules: Callable[[pd.DataFrame], Any]) -> dict[str, Any]:
 def contract():
     """What does each column of a month mean? Write rules that hold it to that.
 
-    A rule takes the flights or the weather of one month and says True or False.
-    Sound months of any year must pass, also if a part of the flights is
-    missing. Of any other, exactly the broken columns must fail: the breaks of
-    2023, and some that you have not seen. A column may be filled, derived from
+    A rule takes the flights or the weather of a month, and says True or False.
+    Sound months of any year pass, also with a part of the flights missing; of
+    others exactly the broken columns fail. A column may be filled, derived from
     another, dealt out anew, or in another unit or time; time_hour, precip and
     pressure in some rows only, time_hour and pressure even in a single one.
     """
 
-    def is_hourly(inches):
-        wet = inches[inches > 0]
+    def is_hourly(wet):
         return np.isclose(wet.min(), 0.01) and wet.mean() > 0.03  # blank
 
     def is_barometer(pressure):
@@ -614,7 +625,7 @@ def contract():
         time_hour=lambda t: (t.time_hour == utc_hour(t)).all(),  # blank
         wind_speed=lambda t: t.wind_speed.dropna().between(0, 150).all(),
         wind_gust=lambda t: t.groupby("wind_speed").wind_gust.nunique().max() > 1,  # blank
-        precip=lambda t: in_hundredths(t.precip) and is_hourly(t.precip),
+        precip=lambda t: in_hundredths(t.precip) and is_hourly(wet_hours(t)),
         pressure=lambda t: is_barometer(t.pressure),
     )
 
@@ -1093,13 +1104,13 @@ contract.mistake(
 contract.mistake(
     "rain is between nothing and a flood",
     fails="traces",
-    old="in_hundredths(t.precip) and is_hourly(t.precip)",
+    old="in_hundredths(t.precip) and is_hourly(wet_hours(t))",
     new="t.precip.between(0, 5).all()",
 )
 contract.mistake(
     "the smallest rain is a hundredth",
     fails="millimetres",
-    old="in_hundredths(t.precip) and is_hourly(t.precip)",
+    old="in_hundredths(t.precip) and is_hourly(wet_hours(t))",
     new="t.precip[t.precip > 0].min() >= 0.01",
 )
 contract.mistake(
@@ -1135,8 +1146,8 @@ contract.mistake(
 contract.mistake(
     "hundredths are enough, whatever an hour brings",
     fails="first_report",
-    old="in_hundredths(t.precip) and is_hourly(t.precip)",
-    new="in_hundredths(t.precip) and np.isclose(t.precip[t.precip > 0].min(), 0.01)",
+    old="in_hundredths(t.precip) and is_hourly(wet_hours(t))",
+    new="in_hundredths(t.precip) and np.isclose(wet_hours(t).min(), 0.01)",
 )
 contract.mistake(
     "a wet hour brings a tenth of an inch: the month decides, not the gauge",
