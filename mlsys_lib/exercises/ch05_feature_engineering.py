@@ -1034,19 +1034,16 @@ def decision_by_decision(build, flights_at, decisions, end):
     ]
 )
 def staleness_cost(decided_at, cuts, takes, ages, costs):
-    """What a flight costs on average when its features come from a job that
-    runs now and then.
+    """What a flight costs on average if a job refreshes features now and then.
 
     Each job takes the data as it is at its moment in `cuts` (a DatetimeIndex,
     increasing) and publishes `takes` (a Timedelta, possibly zero or longer than
     the time to the next cut) later. A decision at a moment of `decided_at` (a
-    DatetimeIndex, one or more, in any order, some of them equal) reads the last
-    version published at or before it; there always is one. The age of its
-    features is the time since that version's cut, in hours. `ages` (hours,
-    increasing) and `costs` are lists of one point or more, the measured curve:
-    interpolate linearly between its points; beyond its ends, its ends hold.
-    Give the mean cost a decision, where each decision counts once; nothing is
-    rounded.
+    DatetimeIndex, one or more, in any order, some equal) reads the last version
+    published at or before it; there always is one. Its features are as old as
+    that version's cut, in hours. `ages` (hours, increasing) and `costs`, lists
+    of one point or more, are the measured curve: interpolate linearly; beyond
+    its ends, its ends hold. Give the mean over decisions, not rounded.
     """
     published = cuts + takes  # blank
     last = published.searchsorted(decided_at, side="right") - 1  # blank
