@@ -7,9 +7,7 @@ import pytest
 
 from tools import notebooks as tool
 
-# A notebook with a letter, such as 08b, is optional; what it exercises is solved with its chapter.
-NOTEBOOKS = sorted(tool.FOLDER.glob("[0-9][0-9]_*.ipynb"))
-
+NOTEBOOKS = sorted(tool.FOLDER.glob("*.ipynb"))
 
 pytestmark = pytest.mark.weekly
 
