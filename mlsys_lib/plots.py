@@ -272,7 +272,8 @@ def timeline(
     looks: Any = {"facecolors": "none", "edgecolors": TRUE, "linewidths": 1.5}
     axes.scatter(steps[:, 1], names, s=130, zorder=5, label=ends[1], **looks)
     for name, made in zip(names, steps[:, 0], strict=True):
-        _label_end(axes, "  " + note.format(mark - made), mark, name, INK)
+        said = note.format(mark - made)
+        axes.annotate(said, (mark, name), (14, 0), textcoords="offset points", va="center")
     axes.set_ylim(len(rows) - 0.5, -0.8)
     axes.annotate("asked", (mark, -0.8), ha="center", color=INK)
     axes.tick_params(axis="y", length=0, labelcolor=INK)
@@ -423,7 +424,7 @@ def _canvas(title: str, xlabel: str, ylabel: str, *, height: float = 3.2) -> tup
     return Chart(figure), axes
 
 
-def _label_end(axes: Axes, label: str, x: float, y: Any, colour: str, *, up: float = 0) -> None:
+def _label_end(axes: Axes, label: str, x: float, y: float, colour: str, *, up: float = 0) -> None:
     axes.annotate(
         label,
         (x, y),
