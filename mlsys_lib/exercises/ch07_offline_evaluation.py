@@ -1489,8 +1489,7 @@ def decisions():
     fix: something is wrong that more data will not mend.
 
     A: nine days; everything passes but the gain in log loss, which is open.
-    B: 120 days, the best figures; but the probability changes with the flight
-        number: one behaviour is violated.
+    B: 120 days, the best figures; the flight number changes the probability.
     C: 120 days; everything passes. The AUC is lower than that of the model in
         service, the whole interval below zero and inside the margin.
     """
