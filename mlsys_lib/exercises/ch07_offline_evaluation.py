@@ -28,15 +28,15 @@ from mlsys_lib.release import Criterion, release_report
 def equal_mass(late, p, bins):
     """The table behind a reliability diagram, with bins of equal mass.
 
-    `late` (0 or 1) and `p` (probability) are arrays with one entry a flight, in
-    any order; p has two different values or more. Cut the flights by their
-    prediction into `bins` bins (one or more) of as many flights each; where the
-    flights do not divide, of one more or one fewer, and which of them is up to
-    you. Flights with the same prediction stay in one bin: a cut that would part
-    them moves to their lower or to their upper end, and so there may be fewer
-    bins. Give a DataFrame with one row a bin that holds a flight, from the
-    lowest predictions up, and the columns flights (how many), predicted (their
-    mean p) and late (their late rate), not rounded; its index does not count.
+    `late` (0 or 1) and `p` (probability; two different values or more) are
+    arrays with one entry a flight, in any order. Cut the flights by their
+    prediction into `bins` bins (one or more) of as many flights each; where
+    they do not divide, which bins hold one more is up to you. Flights with the
+    same prediction stay in one bin: a cut that would part them moves to their
+    lower or to their upper end, and so there may be fewer bins. Give a
+    DataFrame with one row a bin that holds a flight, from the lowest
+    predictions up, and the columns flights (how many), predicted (their mean p)
+    and late (their late rate), not rounded; its index does not count.
     """
     edges = np.unique(np.quantile(p, np.linspace(0, 1, bins + 1)[1:-1]))  # blank
     group = np.searchsorted(edges, p, side="right")  # blank
@@ -311,16 +311,16 @@ def cut_by_hand(late, p, bins):
 def recalibrated(rows, edges, fit):
     """Recalibrate each month with what was known when it began.
 
-    `rows` has, for each flight, p (the model's probability), decided_at, late
-    (0 or 1; missing for a flight that never landed) and known_at (when its end,
-    landed or cancelled, reached the desk). `edges` are the starts of the months
-    and the end of the last. `fit(p, late)` learns from two Series and gives a
-    function from a Series of p to the recalibrated one. Recalibrate every
-    flight decided from the start of a month (included) to its end (not
-    included) with what the flights teach whose label was known at that start,
-    or earlier. Where none was, and outside all months, p stays. `fit` takes
-    what there is, be it one flight, or flights of one outcome only. Give a
-    Series with the index and in the order of `rows`, and leave `rows` as it is.
+    Each flight in `rows` has p (the model's probability), decided_at, late (0
+    or 1; missing if it never landed) and known_at (when its end, landed or
+    cancelled, reached the desk). `edges` are the starts of the months and the
+    end of the last. `fit(p, late)` learns from two Series, be it of one flight
+    or of one outcome, and gives a function from a Series of p to a better one.
+    For each month, `fit` learns from all labels known at its start or earlier;
+    p changes where decided_at lies from that start (included) to the month's
+    end (not included). Where nothing was known, and outside all months, p
+    stays. Give a Series in the order and with the index of `rows`, and leave
+    `rows` as it is.
     """
     made = rows.p.copy()
     for start, end in pairwise(edges):
@@ -678,10 +678,10 @@ def blind_spots(rows, columns, middle, clarity):
     the rows of `part` marked True in `inside` how many standard errors (by
     days) the model is too high there, compared with all rows of `part`; below
     zero, too low. Look at every value of every column. Find on the days before
-    `middle`: at least 100 flights there, and a clarity of 3 or more either way.
-    Then ask the days from `middle` on, however few flights it has there: the
-    same sign, and 2 or more. Rows and days come in any order. Give the (column,
-    value) pairs that pass both, as a list sorted by column, then value.
+    `middle`: at least 100 flights, and a clarity of 3 or more either way. Then
+    ask the days from `middle` on, however few flights there are: the same sign,
+    and 2 or more. Rows and days come in any order. Give the (column, value)
+    pairs that pass both, as a list sorted by column, then value.
     """
     first, later = rows[rows.day < middle], rows[rows.day >= middle]  # blank
     found = []
@@ -1047,14 +1047,13 @@ def leans_on(model, rows, names, rng):
     """Which of the things that must not matter does a model lean on?
 
     `model.predict(rows)` gives an array with a probability a row. `names` are
-    columns that must not matter, such as the flight number, and possibly
-    "order": in which order the rows come. A model leans on a column if any
-    flight's probability moves by more than 1e-6 when the column's values are
-    dealt out anew among the rows (with `rng.permutation`), and on the order if
-    any flight's moves when the rows come in reverse (no other order counts).
-    Smaller moves, up or down, are rounding: an absolute 1e-6, whatever the
-    probability. Give the names it leans on as a list, in the order of `names`,
-    which may be any, and leave `rows` as it is; its index may be any.
+    columns that must not matter, and possibly "order": in which order the rows
+    come. A model leans on a column if any flight's probability moves by more
+    than 1e-6, up or down, when the column's values are dealt out anew among the
+    rows (with `rng.permutation`); on the order if any flight's moves by more
+    than that when the rows come in reverse (no other order counts). 1e-6 is
+    absolute, whatever the probability. Give the names it leans on as a list, in
+    the order of `names`, and leave `rows` as it is; its index may be any.
     """
     before = model.predict(rows)
     found = []
@@ -1485,15 +1484,12 @@ def report(name: str) -> str:
 def decisions():
     """ "release", "hold" or "fix" for each of the three simulated reports?
 
-    Print them with `ch07.report("A")`, and so on. The criteria were set before.
     release: it goes into service.
-    hold: nothing is known to be wrong; the evaluation goes on until it can
-    tell.
+    hold: nothing is known to be wrong; evaluate on until the days can tell.
     fix: something is wrong that more data will not mend.
 
-    A: nine days; everything passes but the gain in log loss, which is open. B:
-    the best figures of the three, on 120 days; one behaviour is violated: the
-    probability changes with the flight number.
+    A: nine days; everything passes but the gain in log loss, which is open.
+    B: 120 days, the best figures; the flight number changes the probability.
     C: 120 days; everything passes. The AUC is lower than that of the model in
         service, the whole interval below zero and inside the margin.
     """
