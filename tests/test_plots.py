@@ -20,3 +20,10 @@ def test_a_colour_that_has_a_meaning_is_taken():
         plots.TRUE,
         plots.KNOWN,
     ]
+
+
+def test_a_chain_has_a_box_for_each_step_and_an_arrow_between_them():
+    axes = plots.chain({"a": "one", "b": "two", "c": "three"}, "t").figure.axes[0]
+    boxes = [box.get_x() for box in axes.patches]
+    assert len(boxes) == 3 and boxes == sorted(boxes)
+    assert len(axes.texts) == 3 * 2 + 2

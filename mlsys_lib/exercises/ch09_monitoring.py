@@ -1,15 +1,17 @@
 """Exercises of chapter 09, monitoring."""
 
 import math
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
 from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
 
-from mlsys_lib import World
+from mlsys_lib import World, checks
 from mlsys_lib.alerts import Policy, alerts, performance
 from mlsys_lib.exercises import cases
 from mlsys_lib.exercises.checker import Answer, Exercise, Same, exercise, expect
@@ -17,6 +19,51 @@ from mlsys_lib.faults import silent_airline, unit_change
 from mlsys_lib.features import ROLLING, batch
 from mlsys_lib.models import fit, logistic
 from mlsys_lib.world import HOME, local_day
+
+# -- alibi-detect ------------------------------------------------------------------------------------
+
+# What the chapter's tables of alibi-detect say, for a Python that it does not run on.
+_KEPT: dict[str, list[dict[str, Any]]] = {
+    "load": [],
+    "defaults": [],
+    "by day": [],
+    "online": [],
+    "beside": [],
+}
+
+
+def or_kept(name: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+    """A table that needs alibi-detect: made where it is installed, else the one that is kept here.
+
+    Parameters
+    ----------
+    name : str
+        Of the table: "load", "defaults", "by day", "online" or "beside".
+    make : callable
+        Makes it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Where alibi-detect is not installed, a printed line says that the table is the kept one.
+
+    Raises
+    ------
+    ValueError
+        If no table of this name is kept.
+
+    Examples
+    --------
+    >>> or_kept("load", lambda: pd.DataFrame({"first use": {"seconds": "6.0"}})).shape[1]
+    1
+    """
+    checks.one_of(name, tuple(_KEPT), "name")
+    if find_spec("alibi_detect") is not None:
+        return make()
+    print(f"alibi-detect is left out on Python {sys.version[:4]}; kept with the course:")
+    rows = {row["index"]: row for row in _KEPT[name]}
+    return pd.DataFrame(rows).T.drop(columns="index").rename_axis(None)
+
 
 # -- binned ------------------------------------------------------------------------------------------
 
