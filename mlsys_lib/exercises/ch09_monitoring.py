@@ -48,12 +48,6 @@ _KEPT: dict[str, dict[str, list[Any]]] = {
         ],
         "alibi-detect: CVM online": [6, 20.7, "22 Apr"],
     },
-    "beside": {
-        "": ["load (s)", "fit (s)", "check (s)", "modules"],
-        "this library": ["0", "0", "0", "0"],
-        "scipy": ["0", "0", "0", "0"],
-        "alibi-detect": ["0", "0", "0", "0"],
-    },
 }
 
 
@@ -63,7 +57,7 @@ def or_kept(name: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
     Parameters
     ----------
     name : str
-        Of the table: "load", "defaults", "by day", "online" or "beside".
+        Of the table: "load", "defaults", "by day" or "online".
     make : callable
         Makes it.
 
