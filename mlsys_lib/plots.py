@@ -14,6 +14,7 @@ import numpy.typing as npt
 from cycler import cycler
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from matplotlib.transforms import Bbox
 
 from mlsys_lib.files import Place, write
@@ -411,6 +412,40 @@ def scatter(
         _label_end(axes, name, *place, last, up=13)  # over a cloud, not in it
     axes.set(**options)
     chart.figure.legend(loc="outside lower center", ncols=len(groups), frameon=False)
+    return chart
+
+
+def chain(steps: Mapping[str, str], title: str) -> Chart:
+    """Boxes from left to right, joined by arrows: what leads to what.
+
+    Parameters
+    ----------
+    steps : mapping of str to str
+        The head of each box, and what stands below it; lines end where the text says so.
+    title : str
+        The message.
+
+    Returns
+    -------
+    Chart
+
+    Examples
+    --------
+    >>> chain({"alarm": "visibility is new", "cause": "kilometres"}, "From an alarm to its cause")
+    <Chart>
+    """
+    chart, axes = _canvas(title, "", "", height=1.5)
+    axes.set(xlim=(0, len(steps)), ylim=(0, 1))
+    axes.set_axis_off()
+    for place, (head, text) in enumerate(steps.items()):
+        words = {"ha": "center", "va": "center", "color": INK}
+        axes.text(place + 0.46, 0.72, head, fontweight="bold", **words)
+        axes.text(place + 0.46, 0.36, text, fontsize=8, **words)
+        box = Rectangle((place + 0.01, 0.08), 0.9, 0.84, fill=False, edgecolor=KNOWN, linewidth=1.5)
+        axes.add_patch(box)
+        if place:
+            arrow = {"arrowstyle": "->", "color": QUIET, "shrinkA": 0, "shrinkB": 0}
+            axes.annotate("", (place + 0.01, 0.5), (place - 0.09, 0.5), arrowprops=arrow)
     return chart
 
 

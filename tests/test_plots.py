@@ -33,3 +33,10 @@ def test_a_timeline_tells_how_old_the_first_step_is_when_the_question_comes():
         "asked",
     ]
     assert [group.get_label() for group in axes.collections[1:]] == ["features", "model"]
+
+
+def test_a_chain_has_a_box_for_each_step_and_an_arrow_between_them():
+    axes = plots.chain({"a": "one", "b": "two", "c": "three"}, "t").figure.axes[0]
+    boxes = [box.get_x() for box in axes.patches]
+    assert len(boxes) == 3 and boxes == sorted(boxes)
+    assert len(axes.texts) == 3 * 2 + 2

@@ -1,15 +1,17 @@
 """Exercises of chapter 09, monitoring."""
 
 import math
-from collections.abc import Iterable
+import sys
+from collections.abc import Callable, Iterable
 from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from hypothesis import strategies as st
 
-from mlsys_lib import World
+from mlsys_lib import World, checks
 from mlsys_lib.alerts import Policy, alerts, performance
 from mlsys_lib.exercises import cases
 from mlsys_lib.exercises.checker import Answer, Exercise, Same, exercise, expect
@@ -17,6 +19,71 @@ from mlsys_lib.faults import silent_airline, unit_change
 from mlsys_lib.features import ROLLING, batch
 from mlsys_lib.models import fit, logistic
 from mlsys_lib.world import HOME, local_day
+
+# -- alibi-detect ------------------------------------------------------------------------------------
+
+# What the chapter's tables of alibi-detect say, for a Python that it does not run on.
+_KS, _CLASSIFIER = "KS: features that differ, of 27", "classifier: p"
+_KEPT: dict[str, dict[str, list[Any]]] = {
+    "load": {
+        "": ["seconds", "modules loaded", "different warnings"],
+        "first use": ["6.2", 585, 1],
+    },
+    "defaults": {
+        "": [_KS, _CLASSIFIER, "told apart by"],
+        "furlough week": [22, "0.000", "temp, origin_landed_late_24h, pressure"],
+        "ordinary week": [23, "0.000", "temp, dewp, wind_dir"],
+        "even against odd days": [13, "0.000", "day_of_week, pressure, wind_dir"],
+    },
+    "by day": {
+        "": ["alarms a day (promised .033)", "days of the furlough week", "of an ordinary week"],
+        "alibi-detect: KSDrift": ["0.08 [0.03, 0.14]", 0, 0],
+        "alibi-detect: ClassifierDrift": ["0.040 [0.008, 0.073]", 1, 0],
+    },
+    "online": {
+        "": [
+            "alarms on calm, unseen days",
+            "days to a false alarm (promised 30)",
+            "rings for the day",
+        ],
+        "alibi-detect: CVM online": [6, 20.7, "22 Apr"],
+    },
+}
+
+
+def or_kept(name: str, make: Callable[[], pd.DataFrame]) -> pd.DataFrame:
+    """A table that needs alibi-detect: made where it is installed, else the one that is kept here.
+
+    Parameters
+    ----------
+    name : str
+        Of the table: "load", "defaults", "by day" or "online".
+    make : callable
+        Makes it.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Where alibi-detect is not installed, a printed line says that the table is the kept one.
+
+    Raises
+    ------
+    ValueError
+        If no table of this name is kept.
+
+    Examples
+    --------
+    >>> or_kept("load", lambda: pd.DataFrame({"first use": {"seconds": "6.0"}})).shape[1]
+    1
+    """
+    checks.one_of(name, tuple(_KEPT), "name")
+    if find_spec("alibi_detect") is not None:
+        return make()
+    print(f"alibi-detect is left out on Python {sys.version[:4]}; kept with the course:")
+    heads, *rows = _KEPT[name].values()
+    table = pd.DataFrame(rows, list(_KEPT[name])[1:], heads)
+    return table.T if name == "load" else table
+
 
 # -- binned ------------------------------------------------------------------------------------------
 
