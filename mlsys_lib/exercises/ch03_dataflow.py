@@ -829,7 +829,9 @@ def shorter(answer: Answer) -> None:
 @watermark.claim("on the late departures of July 2013, no wait from 0 to 600 minutes costs less")
 def real_lags(answer: Answer) -> None:
     lags = (
-        lateness(World("2013-08-01 04:00"), since="2013-07-01 04:00").query("late").lateness.to_numpy()
+        lateness(World("2013-08-01 04:00"), since="2013-07-01 04:00")
+        .query("late")
+        .lateness.to_numpy()
     )
     for per_lost in (50, 200, 1000, 20_000):
         wait, lost = answer(lags, 1, per_lost)
