@@ -829,7 +829,9 @@ def shorter(answer: Answer) -> None:
 @watermark.claim("on the late departures of July 2013, no wait from 0 to 600 minutes costs less")
 def real_lags(answer: Answer) -> None:
     lags = (
-        lateness(World("2013-08-01 04:00"), since="2013-07-01 04:00").query("late").lag.to_numpy()
+        lateness(World("2013-08-01 04:00"), since="2013-07-01 04:00")
+        .query("late")
+        .lateness.to_numpy()
     )
     for per_lost in (50, 200, 1000, 20_000):
         wait, lost = answer(lags, 1, per_lost)
@@ -969,20 +971,20 @@ def lateness(world: World, since: str) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame of shape (n_departures, 4)
-        `origin`, `hour` (the scheduled one, in UTC), `late` (left 15 minutes late or more) and `lag`, in
-        minutes; zero or less for a report that came within the hour.
+        `origin`, `hour` (the scheduled one, in UTC), `late` (left 15 minutes late or more) and `lateness`,
+        in minutes; zero or less for a report that came within the hour.
 
     Examples
     --------
-    >>> lateness(World("2013-08-01 04:00"), since="2013-07-01 04:00").lag.describe().round(0)[["min", "50%", "max"]].to_list()
+    >>> lateness(World("2013-08-01 04:00"), since="2013-07-01 04:00").lateness.describe().round(0)[["min", "50%", "max"]].to_list()
     [-69.0, -13.0, 955.0]
     """
     left = world.departures(since=pd.Timestamp(since, tz="UTC") - pd.Timedelta("1h"))
     left = left[left.sched_dep >= pd.Timestamp(since, tz="UTC")]
     hour = left.sched_dep.dt.floor("h")
-    lag = (left.available_at - hour) / pd.Timedelta("1min") - 60
+    after = (left.available_at - hour) / pd.Timedelta("1min") - 60
     return pd.DataFrame(
-        {"origin": left.origin, "hour": hour, "late": left.dep_delay >= LATE, "lag": lag}
+        {"origin": left.origin, "hour": hour, "late": left.dep_delay >= LATE, "lateness": after}
     )
 
 
@@ -1004,9 +1006,9 @@ def parity(batch, stream):
     are in any order, and a table may be empty. Give a dict of whole numbers.
     For each feature: on how many decisions (not rows) that both answer do the
     values differ? For "rows": how many decisions does only one of them answer,
-    or one more than once (all its rows are then equal, and it is compared like
-    others)? Leave out what is zero. Two missing values agree, a missing one and
-    a number do not. A difference of 1e-9 or less, whatever the size of the
+    or one more than once? (The copies are equal: keep one, and compare it like
+    the others.) Leave out what is zero. Two missing values agree, a missing one
+    and a number do not. A difference of 1e-9 or less, whatever the size of the
     values, is rounding; more is not.
     """
     twice = {*batch.flight_id[batch.flight_id.duplicated()]}
