@@ -31,7 +31,7 @@ _KS, _CLASSIFIER = "KS: features that differ, of 27", "classifier: p"
 _KEPT: dict[str, dict[str, list[Any]]] = {
     "load": {
         "": ["seconds", "modules loaded"],
-        "first use": ["6.2", 585],
+        "first use": ["5.3", 606],
     },
     "defaults": {
         "": [_KS, _CLASSIFIER, "told apart by"],
