@@ -286,11 +286,11 @@ def bytes_touched(layout, widths, wanted, rows, page=4096):
 
     `layout` is "row" or "column"; `widths` maps each column to its bytes a
     value. The query wants the columns `wanted` (one or more) of `rows`
-    neighbouring rows (one or more), and knows where they begin. What lies
-    together is one run of bytes, without
-    gaps: a row or a value may begin on one page and end on the next. Each run
-    begins on a page of its own, and only whole pages of `page` bytes are read.
-    Give a whole number of bytes.
+    neighbouring rows (one or more) whose place is known, so that nothing is
+    searched. What lies together is one run of bytes, without gaps: a row or a
+    value may begin on one page and end on the next. Each run begins on a page
+    of its own, and only whole pages of `page` bytes are read. Give a whole
+    number of bytes.
     """
     if layout == "row":
         runs = [rows * sum(widths.values())]  # blank
@@ -608,9 +608,10 @@ def contract():
 
     A rule takes the flights or the weather of a month, and says True or False.
     Sound months of any year pass, also with a part of the flights missing; of
-    others exactly the broken columns fail. A column may be filled, derived from
-    another, dealt out anew, or in another unit or time; time_hour, precip and
-    pressure in some rows only, time_hour and pressure even in a single one.
+    others exactly the broken columns fail. A column may be filled (its gaps may
+    nearly vanish), derived from another, dealt out anew, or in another unit (by
+    any factor) or time; time_hour, precip and pressure in some rows only,
+    time_hour and pressure even in a single one.
     """
 
     def is_hourly(wet):
