@@ -438,7 +438,7 @@ def chain(steps: Mapping[str, str], title: str) -> Chart:
     axes.set(xlim=(0, len(steps)), ylim=(0, 1))
     axes.set_axis_off()
     for place, (head, text) in enumerate(steps.items()):
-        words = {"ha": "center", "va": "center", "color": INK}
+        words: dict[str, Any] = {"ha": "center", "va": "center", "color": INK}
         axes.text(place + 0.46, 0.72, head, fontweight="bold", **words)
         axes.text(place + 0.46, 0.36, text, fontsize=8, **words)
         box = Rectangle((place + 0.01, 0.08), 0.9, 0.84, fill=False, edgecolor=KNOWN, linewidth=1.5)
