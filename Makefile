@@ -19,7 +19,9 @@ LAB ?=
 # Four stages own these tests; the unit stage runs all the others.
 EXERCISE_TESTS := $(wildcard tests/test_exercises*.py)
 NUMBER_TESTS := tests/test_same_numbers.py
-BOOK_TESTS := tests/test_book.py tests/test_browser.py tests/test_jupyterlab.py
+# JupyterLab's own browser runs in a process without the book's.
+LAB_TESTS := tests/test_jupyterlab.py
+BOOK_TESTS := tests/test_book.py tests/test_browser.py $(LAB_TESTS)
 # What the library alone must pass: test_<module>.py of each, but for HTTP, which needs a client and a fuzzer.
 LIBRARY_TESTS := $(filter-out tests/test_serving.py,$(foreach m,$(notdir $(wildcard mlsys_lib/*.py)),$(wildcard tests/test_$(m))))
 
@@ -94,7 +96,8 @@ nbval: env tables ## - run the notebooks; fresh outputs must equal the stored on
 
 book-tests: env ## - the book, built anew with warnings as errors, and opened in a browser; a copy in JupyterLab
 	@echo "== book"
-	$(PYTEST) -n $(WORKERS) --dist loadgroup -m "not weekly" $(BOOK_TESTS)
+	$(PYTEST) -n $(WORKERS) --dist loadgroup -m "not weekly" $(filter-out $(LAB_TESTS),$(BOOK_TESTS))
+	$(PYTEST) $(LAB_TESTS)
 
 weekly: env tables .venv-repo2docker/bin/jupyter-repo2docker ## what takes too long for every push: solved notebooks, and more
 	@echo "== weekly"

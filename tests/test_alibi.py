@@ -2,9 +2,7 @@
 
 import sys
 from importlib.util import find_spec
-from pathlib import Path
 
-import nbformat
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,12 +10,9 @@ import pytest
 from mlsys_lib.alibi import Alibi
 from mlsys_lib.distances import Names
 from mlsys_lib.drift import Univariate
-from mlsys_lib.exercises import ch09_monitoring as ch09
 from mlsys_lib.features import CATEGORIES
 from mlsys_lib.thresholds import calibrate
-from tests import prose_numbers
 
-ROOT = Path(__file__).resolve().parent.parent
 COLUMNS = ["temp", "visib", "pressure", "origin_landed_late_24h", "dep_minute", *CATEGORIES]
 needed = pytest.mark.skipif(
     find_spec("alibi_detect") is None, reason="alibi-detect comes with the course environment only"
@@ -98,19 +93,3 @@ def test_an_online_detectors_run_length_is_the_promised_one():
     assert 20 / 2 < np.mean(waited(detector, rows[300:])) < 20 * 2
     # ... and a shift by two standard deviations does not wait as long.
     assert detector.score(rows[:10] + 2)["residual"] > 1
-
-
-@pytest.mark.parametrize("name", ["defaults", "by day", "online"])  # the others are timed
-def test_a_kept_table_is_the_one_that_the_chapter_shows(name, monkeypatch, capsys):
-    monkeypatch.setattr(ch09, "find_spec", lambda module: None)
-    table = ch09.or_kept(name, pytest.fail)
-    assert "kept with the course" in capsys.readouterr().out
-    text = ""
-    for path in (ROOT / "notebooks").glob("09*_*.ipynb"):
-        text += prose_numbers.output_text(nbformat.read(path, as_version=4).cells)
-    assert len(table) and all(str(value) in text for value in table.to_numpy().ravel())
-
-
-def test_a_table_that_is_not_kept_is_refused():
-    with pytest.raises(ValueError, match="name='all'"):
-        ch09.or_kept("all", pytest.fail)

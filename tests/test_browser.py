@@ -286,6 +286,7 @@ def test_arrow_keys_turn_pages_but_a_box_that_scrolls_keeps_them(open_page):
 @pytest.mark.parametrize("width", ["laptop", "phone"])
 def test_a_term_explains_itself_on_hover_and_on_focus_until_escape(open_page, width):
     page = open_page("notebooks/02_data_engineering.html", width=width)
+    page.evaluate("document.querySelectorAll('details').forEach(fold => fold.open = true)")
     for link in page.locator("a[aria-describedby^=tip-]").all():
         tip = page.locator("#" + link.get_attribute("aria-describedby"))
         assert not tip.is_visible()

@@ -23,7 +23,7 @@ SETTINGS = ROOT / "tools" / "lab"
 TOKEN = "only-for-this-test"
 SECONDS = 40  # how long a slow machine may take for one step
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("book")]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
